@@ -68,6 +68,11 @@ fn remainder_ms(span_ms: u64, interval: Duration) -> u64 {
     span_ms.checked_rem(whole_ms(interval).max(1)).unwrap_or(0)
 }
 
+/// A span in milliseconds, to the microsecond, for JSON.
+pub fn decimal_ms(span: Duration) -> f64 {
+    u64::try_from(span.as_micros()).map_or(f64::MAX, |us| us as f64 / 1e3)
+}
+
 /// The whole milliseconds of a span, at most `u64::MAX`.
 pub fn whole_ms(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)

@@ -154,6 +154,7 @@ impl Job {
             encodings: BTreeMap::new(),
             slots: 2,
             tries: Arc::new(|| 1),
+            sample_interval: None,
             faults: Arc::new(NoFaults),
             listeners: ListenerBus::default(),
             ranges: std::sync::Arc::default(),

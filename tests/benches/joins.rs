@@ -170,6 +170,7 @@ impl Ours {
             encodings: BTreeMap::new(),
             slots: PARTITIONS as usize,
             tries: Arc::new(|| 1),
+            sample_interval: None,
             faults: Arc::new(NoFaults),
             listeners: ListenerBus::default(),
             ranges: std::sync::Arc::default(),

@@ -112,17 +112,60 @@ fn the_page_says_what_the_events_file_says() {
         .map(|event| &event["stage"])
         .collect();
     assert_eq!(whole["stages"].as_array().map(Vec::len), Some(stages.len()));
-    for (shown, told) in whole["stages"].as_array().into_iter().flatten().zip(stages) {
-        for member in ["rows_read", "rows_written", "duration_ms", "task_time_ms", "plugin_time_ms"] {
-            assert_eq!(number(&shown[member]), number(&told[member]), "{member}");
-        }
+    let same = |shown: &Value, told: &Value, members: &[&str]| {
+        members.iter().for_each(|member| assert_eq!(number(&shown[*member]), number(&told[*member]), "{member}"));
+    };
+    const OF_ALL: [&str; 7] =
+        ["rows_read", "rows_written", "bytes_read", "bytes_written", "duration_ms", "task_time_ms", "plugin_time_ms"];
+    for (shown, told) in whole["stages"].as_array().into_iter().flatten().zip(&stages) {
+        same(shown, told, &OF_ALL);
     }
+    let tasks: Vec<&Value> = stages.iter().filter_map(|stage| stage["tasks"].as_array()).flatten().collect();
+    assert_eq!(whole["tasks"].as_array().map(Vec::len), Some(tasks.len()));
+    for (shown, told) in whole["tasks"].as_array().into_iter().flatten().zip(&tasks) {
+        same(shown, told, &OF_ALL);
+        same(shown, told, &["partition", "attempts"]);
+        assert!(number(&told["plugin_time_ms"]) <= number(&told["task_time_ms"]), "{told}");
+    }
+    let read: f64 = tasks.iter().map(|task| number(&task["rows_read"])).sum();
+    assert_eq!(read, stages.iter().map(|stage| number(&stage["rows_read"])).sum::<f64>());
     assert_eq!(graph["graph"]["nodes"][0]["kind"], "source");
     assert!(
         log["lines"]
             .as_array()
             .is_some_and(|lines| lines.iter().any(|line| line["text"] == "StreamingStarted word-count"))
     );
+}
+
+/// Each operator is timed on the rows of a sample, and the operators of a stage share its time in the plugin.
+#[test]
+fn operators_are_timed_on_samples() {
+    let job = Job::counting();
+    let is_timed = |stage: &Value| number(&stage["operators"][0]["sampled_rows"]) > 0.0;
+    let all_timed =
+        |view: &Value| view["stages"].as_array().is_some_and(|all| all.len() == 2 && all.iter().all(is_timed));
+    let graph = job.json_when("/api/millstream/v1/graph", all_timed);
+    let (status, metrics) = get(&job.address, "/metrics", &[]).expect("the page answers");
+    let events = job.stopped();
+    let mut timed = Vec::new();
+    for stage in graph["stages"].as_array().into_iter().flatten() {
+        let operators = stage["operators"].as_array().expect("it is a list");
+        let shares: f64 = operators.iter().map(|operator| number(&operator["share"])).sum();
+        assert!((shares - 1.0).abs() < 1e-9, "{stage}");
+        assert!((0.0..=1.0).contains(&number(&stage["plugin_part"])) && number(&stage["plugin_part"]) > 0.0, "{stage}");
+        timed.extend(operators.iter().map(|operator| (operator["node"].clone(), operator["role"].clone())));
+    }
+    let sampled = events.iter().filter(|event| event["event"] == "OperatorsSampled");
+    let of_event: Vec<_> = sampled.filter_map(|event| event["operators"].as_array()).flatten().collect();
+    for (node, role) in &timed {
+        assert!(
+            of_event.iter().any(|told| told["node"] == *node && told["role"] == *role),
+            "{node} {role}: {events:?}"
+        );
+    }
+    assert_eq!(status, 200);
+    let samples = metrics.lines().filter(|line| line.starts_with("millstream_operator_sampled_rows_total{"));
+    assert_eq!(samples.count(), timed.len(), "{metrics}");
 }
 
 /// S14.01: Spark's REST interface, with Spark's paths, fields and units.

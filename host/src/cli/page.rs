@@ -24,12 +24,12 @@ pub(super) struct Monitoring {
 }
 
 impl Monitoring {
-    /// Begins to send to the collector of the job file, if it names one. The job has a page if its file says so, or if
-    /// `wants_page`. Also returns the listeners that have to hear the events of the job.
-    pub(super) fn start(env: &Env, settings: &Settings, wants_page: bool) -> Result<(Self, Vec<Queued>), Error> {
+    /// Begins to send to the collector of the settings, if they name one. Also returns the listeners that have to hear the
+    /// events of the job.
+    pub(super) fn start(env: &Env, settings: &Settings) -> Result<(Self, Vec<Queued>), Error> {
         let now = env.clock.now();
         let mut monitor = Monitor::new(now, &settings.job.name, Some(std::process::id()));
-        let has_page = wants_page || settings.ui.address.is_some();
+        let has_page = settings.ui.address.is_some();
         if has_page && settings.job.checkpoint.is_some() {
             monitor = monitor.kept_in(checkpoint_store(env, settings)?, now);
         }

@@ -26,7 +26,7 @@ use crate::plugin::PluginLoader;
 use crate::receiver::Receivers;
 use crate::shown::Shown as _;
 use crate::time::Duration;
-use crate::ui::JobParts;
+use crate::ui::{ANY_PORT, JobParts};
 use clap::{Args, ValueEnum};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -129,7 +129,10 @@ pub fn run(args: &RunArgs, line: &StatusLine, stream: &ErrorStream, receivers: &
     }
     let early_signals = EarlySignals::start().map_err(|error| no_signals(&error))?;
     args.supervision.parent().map_or(Ok(()), follow)?;
-    let (executors, mut env, settings) = prepare(&args.job)?;
+    let (executors, mut env, mut settings) = prepare(&args.job)?;
+    if args.ui {
+        settings.ui.address.get_or_insert(ANY_PORT);
+    }
     if let (Some(option), None) = (args.needs_checkpoint(), &settings.job.checkpoint) {
         let message = format!("{option} needs a checkpoint directory, and job {} has none", settings.job.name);
         return Err(Error::new(ErrorKind::User, message).help("set job.checkpoint in the job file"));
@@ -153,7 +156,7 @@ pub fn run(args: &RunArgs, line: &StatusLine, stream: &ErrorStream, receivers: &
         // The events file may be a pipe that nobody reads yet.
         let status = Arc::new(StatusListener::new(env.clock.clone(), &job.name, Some(std::process::id())));
         let service = service(args, &env, settings.job.batch_interval);
-        let (mut monitoring, queued) = Monitoring::start(&env, &settings, args.ui)?;
+        let (mut monitoring, queued) = Monitoring::start(&env, &settings)?;
         let listeners = listeners(args, &env, (progress.clone(), status.clone(), service.clone()), queued)?;
         let (live, json) = (Arc::new(LiveSettings::new(&settings)), args.json || args.log == LogArg::Json);
         // Before this point a signal ends the program at once, as nothing was received yet.

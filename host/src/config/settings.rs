@@ -460,13 +460,14 @@ pub struct LimitSettings {
 /// The settings of `[ui]`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct UiSettings {
-    /// The address at which the host serves the page. `None` if it serves none. It is an address of this machine itself,
-    /// or there is a token.
+    /// The address of the page; `None` without a page. It is an address of this machine itself, or there is a token.
     pub address: Option<SocketAddr>,
     /// The place of the token that a client has to know. `None` if all clients of this machine may look.
     pub token: Option<Secret>,
     /// The files for TLS. `None` if connections are not encrypted.
     pub tls: Option<TlsFiles>,
+    /// How often the operators of each stage are timed, if there is a page or a collector; zero for never.
+    pub sample_interval: Duration,
 }
 
 /// The settings of `[otlp]`.

@@ -21,5 +21,6 @@ static LISTENS: ListenKeys = ListenKeys {
 pub(super) fn read(table: &Section<'_>, directory: &Path, reader: &mut Reader<'_, '_>) -> Result<UiSettings, Reported> {
     let address = reader.given(table, &keys::UI_ADDRESS).map(|given| given.map(|given| given.value));
     let guarded = listening::read(table, &LISTENS, address, directory, reader)?;
-    Ok(UiSettings { address: address?, token: guarded.token, tls: guarded.tls })
+    let sample_interval = reader.read(table, &keys::UI_SAMPLE_INTERVAL)?;
+    Ok(UiSettings { address: address?, token: guarded.token, tls: guarded.tls, sample_interval })
 }

@@ -19,6 +19,7 @@ use crate::env::{Env, catch_panic};
 use crate::error::{Error, ErrorKind};
 use crate::graph::{Beginning, Graph, Intervals, Operation, StageGraph};
 use crate::ids::NodeId;
+use crate::listener::PluginUse;
 use crate::lock::lock;
 use crate::output::{BatchWrite, DriverFiles};
 use crate::plugin::{Cancel, DriverCall, Failure, Plugin, RecordedCall};
@@ -80,6 +81,7 @@ impl Drivers {
             sliced: BTreeSet::new(),
             recorded_bytes: 0,
             recorded: self.storage.scratch(),
+            used: PluginUse::default(),
         };
         BatchDrivers(Arc::new(Batch { run: self.clone(), batch, beginning, input, is_shown, state: Mutex::new(state) }))
     }
@@ -114,6 +116,8 @@ struct State {
     /// The size of the records of the functions, in bytes. The memory for them is in `recorded`.
     recorded_bytes: usize,
     recorded: Scratch,
+    /// What the functions have used since somebody asked.
+    used: PluginUse,
 }
 
 impl BatchDrivers {
@@ -139,6 +143,11 @@ impl BatchDrivers {
         let wanted = self.0.lock().graph.node(node).and_then(|node| node.parents.first().copied());
         let wanted = wanted.ok_or_else(|| self.0.internal(node))?;
         self.0.compute(Some(node), wanted, Some(write), None).await
+    }
+
+    /// What the functions of the batch have used since the last call.
+    pub fn take_used(&self) -> PluginUse {
+        std::mem::take(&mut self.0.lock().used)
     }
 
     /// Runs the function of a `foreach_rdd`.
@@ -222,7 +231,10 @@ impl Batch {
             }
         };
         let outcome = match outcome {
-            Ok(Ok(outcome)) => outcome,
+            Ok(Ok((used, outcome))) => {
+                self.lock().used.add(used.into());
+                outcome
+            }
             Ok(Err(panic)) => {
                 let error = Error::from(&panic);
                 env.panics.report(panic);

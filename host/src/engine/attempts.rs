@@ -8,7 +8,7 @@ use super::failure::{Failed, explain, internal, stopped};
 use super::plan::{AttemptMode, TaskInput, key_type, only_files, reduces};
 use super::record;
 use super::retry::{Cause, Next, after_failure};
-use super::stage_info::TaskMetrics;
+use super::stage_info::{TaskMetrics, TaskRun};
 use super::task::{Attempt, AttemptError};
 use super::wanted::Wanted;
 use crate::env::timed;
@@ -16,7 +16,7 @@ use crate::error::Error;
 use crate::graph::Stage;
 use crate::ids::TaskId;
 use crate::listener::Event;
-use crate::time::Duration;
+use crate::time::{Duration, Time};
 use crate::variables::Updates;
 
 /// How often a task that waits checks whether the run is stopped.
@@ -33,8 +33,8 @@ struct Work<'a> {
 }
 
 impl Shared {
-    /// Runs a task until it succeeds or has failed for good. Returns the updates of accumulators of the attempt that
-    /// succeeded. If the task failed, the metrics hold only its time.
+    /// Runs a task until it succeeds or has failed for good. Returns how it ran, and the metrics and updates of accumulators
+    /// of the attempt that succeeded.
     pub(super) async fn run_task(
         &self,
         job: &JobPlan,
@@ -42,16 +42,23 @@ impl Shared {
         stage: &Stage,
         task_input: &TaskInput,
         wanted: Wanted<'_>,
-    ) -> (TaskMetrics, Result<Updates, Error>) {
-        let mut time = Duration::ZERO;
-        match self.run_attempts(Work { job, task, stage, task_input, wanted }, &mut time).await {
-            Ok((metrics, updates)) => (TaskMetrics { time, ..metrics }, Ok(updates)),
-            Err(error) => (TaskMetrics { time, ..TaskMetrics::default() }, Err(error)),
-        }
+    ) -> (TaskRun, Result<(TaskMetrics, Updates), Error>) {
+        let mut begun = None;
+        let mut run =
+            TaskRun { start_time: Time::default(), attempts: 0, duration: Duration::ZERO, time: Duration::ZERO };
+        let outcome = self.run_attempts(Work { job, task, stage, task_input, wanted }, &mut run, &mut begun).await;
+        run.duration = begun.map_or(Duration::ZERO, |begun| self.env.clock.monotonic().saturating_sub(begun));
+        (run, outcome)
     }
 
-    /// Runs attempts one after the other, each when a slot is free. `time` becomes the total time of the attempts.
-    async fn run_attempts(&self, work: Work<'_>, time: &mut Duration) -> Result<(TaskMetrics, Updates), Error> {
+    /// Runs attempts one after the other, each when a slot is free, and counts them and their time in `run`. `begun` becomes
+    /// the moment at which the first attempt began.
+    async fn run_attempts(
+        &self,
+        work: Work<'_>,
+        run: &mut TaskRun,
+        begun: &mut Option<Duration>,
+    ) -> Result<(TaskMetrics, Updates), Error> {
         let Work { job, task, stage, task_input, wanted } = work;
         let key_type = key_type(&job.graph, stage);
         let can_have_parts = stage.branches.get(task_input.branch).is_some_and(reduces);
@@ -74,7 +81,7 @@ impl Shared {
                 only_files: only_files(&job.graph, stage),
                 variables: &self.variables,
             };
-            let error = match self.in_a_slot(attempt.run(), time).await {
+            let error = match self.in_a_slot(attempt.run(), run, begun).await {
                 Ok(done) => return Ok(done),
                 Err(error) => error,
             };
@@ -113,11 +120,21 @@ impl Shared {
         Err(internal(stage.id))
     }
 
-    /// Runs `run` when a slot is free, and adds the time that it took to `time`.
-    async fn in_a_slot<T>(&self, run: impl Future<Output = T>, time: &mut Duration) -> T {
+    /// Runs an attempt when a slot is free, and adds it to `run`.
+    async fn in_a_slot<T>(
+        &self,
+        attempt: impl Future<Output = T>,
+        run: &mut TaskRun,
+        begun: &mut Option<Duration>,
+    ) -> T {
         let _slot = self.slots.acquire().await;
-        let (outcome, took) = timed(&*self.env.clock, run).await;
-        *time += took;
+        if begun.is_none() {
+            *begun = Some(self.env.clock.monotonic());
+            run.start_time = self.env.clock.now();
+        }
+        let (outcome, took) = timed(&*self.env.clock, attempt).await;
+        run.attempts += 1;
+        run.time += took;
         outcome
     }
 

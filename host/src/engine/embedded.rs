@@ -8,6 +8,7 @@ use super::leaf::{InputPiece, LeafStores};
 use super::plan::Planner;
 use super::plugin_task::LoadedPlugin;
 use super::records::RecordStore;
+use super::sampler::Sampler;
 use super::shuffle::ShuffleStore;
 use super::split_reads::SplitReads;
 use super::stage_info::StageTally;
@@ -25,7 +26,7 @@ use crate::lock::lock;
 use crate::memory::MemoryBudget;
 use crate::plugin::{Cancel, Plugin, RecordedCall};
 use crate::state::StateStore;
-use crate::time::Time;
+use crate::time::{Duration, Time};
 use crate::variables::SharedVariables;
 use datafusion_execution::TaskContext;
 use datafusion_execution::config::SessionConfig;
@@ -82,7 +83,9 @@ pub struct EngineParts {
     pub tries: Arc<dyn Fn() -> u32 + Send + Sync>,
     /// Makes tasks fail in tests.
     pub faults: Arc<dyn FaultInjector>,
-    /// The listeners that are told of retries.
+    /// How often the operators of each stage are timed. `None` if nobody wants to see their times.
+    pub sample_interval: Option<Duration>,
+    /// The listeners that are told of stages, retries and samples.
     pub listeners: ListenerBus,
     /// The sources whose missing files are left out of a batch.
     pub may_be_gone: BTreeSet<String>,
@@ -167,6 +170,9 @@ impl EmbeddedEngine {
                 variables: parts.variables.clone(),
                 priority: parts.env.priority.clone(),
                 clock: parts.env.clock.clone(),
+                sampler: parts
+                    .sample_interval
+                    .map(|interval| Sampler::new(interval, parts.env.clock.clone(), parts.listeners.clone())),
             }));
         let context = Arc::new(TaskContext::new(
             None,
@@ -303,13 +309,14 @@ impl Shared {
             running.push((branch, receive));
         }
         let (mut failure, mut updates) = (None, StageUpdates::new(&shared.variables, request, &stage));
-        for (branch, task) in running {
+        for (partition, (branch, task)) in (0..).zip(running) {
             match task.await {
                 // All tasks are awaited, so that no task of this batch keeps running. Of several failures, the one with
                 // the lowest partition number is reported.
-                Ok(Ok((metrics, outcome))) => {
-                    tally.add(branch, metrics);
-                    let collected = outcome.and_then(|task| updates.add(task));
+                Ok(Ok((run, outcome))) => {
+                    let ended = outcome.as_ref().map(|(metrics, _)| *metrics).map_err(|error| error.message.as_str());
+                    tally.add(partition, branch, run, ended);
+                    let collected = outcome.and_then(|(_, task)| updates.add(task));
                     failure = failure.or(collected.err());
                 }
                 Ok(Err(panic)) => {

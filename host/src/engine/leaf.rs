@@ -6,9 +6,10 @@ use super::node::{Execution, PlanNode, Rows, Work};
 use super::plugin_task::unless_cancelled;
 use super::shuffle::ShuffleStore;
 use super::split_reads::SplitReads;
+use super::stage_info::BYTES_READ;
 use crate::block::{
     BlockStore, CheckedSplit, DataSetStore, FileSplit, Gone, InputPartition, LinePlace, LoadedPart, LogRange,
-    RangeError, RangeReaders, RangeRows, RowStorage, RowsReader, SplitError, SplitReader,
+    RangeError, RangeReaders, RangeRows, RowStorage, RowsReader, SplitError, SplitReader, value_bytes,
 };
 use crate::data::lines::BadLines;
 use crate::data::schema::RecordType;
@@ -328,6 +329,7 @@ impl Work for Leaf {
             return Err(DataFusionError::Internal(format!("a leaf has no partition {partition}")));
         }
         let count = MetricBuilder::new(execution.metrics).output_rows(partition);
+        let bytes = MetricBuilder::new(execution.metrics).counter(BYTES_READ, partition);
         let (batch, ty) = (self.batch, self.ty.clone());
         let cancel = stores.cancel.clone();
         let streams = futures::stream::iter(self.pieces.clone()).map(move |piece| stores.read(batch, &piece, &ty));
@@ -335,6 +337,7 @@ impl Work for Leaf {
             unless_cancelled(&cancel)?;
             let rows: RecordBatch = rows?;
             count.add(rows.num_rows());
+            bytes.add(usize::try_from(value_bytes(&rows)).unwrap_or(usize::MAX));
             Ok(rows)
         });
         Ok(rows.boxed())

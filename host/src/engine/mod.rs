@@ -20,6 +20,7 @@ mod record;
 mod records;
 mod reduce;
 mod retry;
+mod sampler;
 mod shuffle;
 mod sort;
 mod split_reads;

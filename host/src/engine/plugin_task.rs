@@ -4,6 +4,7 @@
 //! the caller asks for it.
 
 use super::records::RecordStore;
+use super::sampler::Sampler;
 use super::updates::UpdatesOfNode;
 use crate::block::RowStorage;
 use crate::data::schema::RecordType;
@@ -99,6 +100,8 @@ pub(super) struct LoadedPlugin {
     /// The priority of the run, and the clock by which its tasks give way.
     pub priority: Priority,
     pub clock: Arc<dyn Clock>,
+    /// Times operators. `None` if nobody wants to see their times.
+    pub sampler: Option<Sampler>,
 }
 
 impl LoadedPlugin {
@@ -145,6 +148,10 @@ impl PluginTask {
 
     /// Gives a chunk to the plugin. Returns the rows that the plugin emits meanwhile.
     pub(super) fn push(&mut self, input: u32, chunk: &RecordBatch) -> Result<EmittedRows, PluginError> {
+        if let (None, Some(sampler)) = (&self.instance, &self.plugin.sampler) {
+            // Before the instance of the task is made: there is memory for one at a time.
+            sampler.sample(&self.plugin.plugin, &self.program, input, chunk);
+        }
         self.open()?.push(input, chunk).map_err(PluginError::new)
     }
 

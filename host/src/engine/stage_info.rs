@@ -5,9 +5,10 @@
 use super::JobRequest;
 use crate::graph::{Graph, Stage, StageInput, StageOutput};
 use crate::ids::NodeId;
-use crate::listener::{PluginUse, StageInfo, StageOperator, StageRows};
+use crate::listener::{PluginUse, StageInfo, StageOperator, StageRows, TASKS_MAX, TaskInfo};
 use crate::time::{Duration, Time};
 use datafusion_physical_plan::ExecutionPlan;
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -16,21 +17,41 @@ use std::sync::Arc;
 pub(super) struct TaskMetrics {
     pub rows_read: u64,
     pub rows_written: u64,
+    /// The size of these rows, in bytes.
+    pub bytes_read: u64,
+    /// See `bytes_read`.
+    pub bytes_written: u64,
     /// The bytes of rows that the task wrote to a shuffle.
     pub shuffle_bytes_written: u64,
-    /// The time of the task, including attempts that failed.
-    pub time: Duration,
     /// What code of the plugin has used in the attempt that succeeded.
     pub plugin: PluginUse,
 }
 
-/// The number of rows that the leaves of a plan have read.
-pub(super) fn rows_read(plan: &Arc<dyn ExecutionPlan>) -> u64 {
+/// When a task ran, and how often.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct TaskRun {
+    /// When the first attempt began.
+    pub start_time: Time,
+    pub attempts: u32,
+    /// The time from the begin of the first attempt to the end of the last one.
+    pub duration: Duration,
+    /// The time of all attempts.
+    pub time: Duration,
+}
+
+/// The name of the metric with the bytes of the rows that a leaf has read.
+pub(super) const BYTES_READ: &str = "bytes_read";
+
+/// The numbers of rows and of bytes that the leaves of a plan have read.
+pub(super) fn read_by(plan: &Arc<dyn ExecutionPlan>) -> (u64, u64) {
     let children = plan.children();
-    if children.is_empty() {
-        return plan.metrics().and_then(|metrics| metrics.output_rows()).unwrap_or(0) as u64;
+    if !children.is_empty() {
+        let read = children.into_iter().map(read_by);
+        return read.fold((0, 0), |(rows, bytes), (more_rows, more_bytes)| (rows + more_rows, bytes + more_bytes));
     }
-    children.into_iter().map(rows_read).sum()
+    let Some(metrics) = plan.metrics() else { return (0, 0) };
+    let bytes = metrics.sum_by_name(BYTES_READ).map_or(0, |bytes| bytes.as_usize());
+    (metrics.output_rows().unwrap_or(0) as u64, bytes as u64)
 }
 
 /// Adds up the metrics of the tasks of a stage.
@@ -65,6 +86,8 @@ impl StageTally {
             operators: operators(graph, stage),
             inputs: stage.branches.iter().map(|branch| input(branch.input)).collect(),
             output: StageRows { kind, node, rows: 0 },
+            bytes_read: 0,
+            bytes_written: 0,
             shuffle_bytes_written: 0,
             num_tasks,
             submission_time: now,
@@ -73,19 +96,42 @@ impl StageTally {
             task_time: Duration::ZERO,
             plugin: PluginUse::default(),
             failure_reason: None,
+            tasks: Vec::new(),
         };
         Self { info }
     }
 
-    /// Adds the metrics of a task of this branch.
-    pub(super) fn add(&mut self, branch: usize, metrics: TaskMetrics) {
+    /// Adds a task of this branch: how it ran, its metrics if it succeeded, or else why it failed.
+    pub(super) fn add(&mut self, partition: u32, branch: usize, run: TaskRun, ended: Result<TaskMetrics, &str>) {
         let info = &mut self.info;
+        let (metrics, failure) = match ended {
+            Ok(metrics) => (metrics, None),
+            Err(reason) => (TaskMetrics::default(), Some(reason.to_owned())),
+        };
+        info.tasks.push(TaskInfo {
+            partition,
+            attempts: run.attempts,
+            start_time: run.start_time,
+            duration: run.duration,
+            task_time: run.time,
+            rows_read: metrics.rows_read,
+            rows_written: metrics.rows_written,
+            bytes_read: metrics.bytes_read,
+            bytes_written: metrics.bytes_written,
+            plugin: metrics.plugin,
+            failure_reason: failure,
+        });
+        if info.tasks.len() >= 2 * TASKS_MAX {
+            keep_some(&mut info.tasks);
+        }
         if let Some(input) = info.inputs.get_mut(branch) {
             input.rows += metrics.rows_read;
         }
         info.output.rows += metrics.rows_written;
+        info.bytes_read += metrics.bytes_read;
+        info.bytes_written += metrics.bytes_written;
         info.shuffle_bytes_written += metrics.shuffle_bytes_written;
-        info.task_time += metrics.time;
+        info.task_time += run.time;
         info.plugin.add(metrics.plugin);
     }
 
@@ -94,7 +140,17 @@ impl StageTally {
         self.info.completion_time = now;
         self.info.duration = duration;
         self.info.failure_reason = failure_reason;
+        keep_some(&mut self.info.tasks);
         self.info
+    }
+}
+
+/// Keeps the tasks that failed and those that took longest, by partition.
+fn keep_some(tasks: &mut Vec<TaskInfo>) {
+    if tasks.len() > TASKS_MAX {
+        tasks.sort_by_key(|task| (task.failure_reason.is_none(), Reverse(task.task_time), task.partition));
+        tasks.truncate(TASKS_MAX);
+        tasks.sort_by_key(|task| task.partition);
     }
 }
 

@@ -8,7 +8,7 @@ use super::leaf::{InputError, LeafStores};
 use super::plugin_task::{PluginError, unless_cancelled};
 use super::retry::Cause;
 use super::shuffle::ShuffleWriter;
-use super::stage_info::{TaskMetrics, rows_read};
+use super::stage_info::{TaskMetrics, read_by};
 use super::state::KeyTooLarge;
 use crate::block::{LoadError, RowsWriter, SpillError, value_bytes};
 use crate::data::schema::RecordType;
@@ -178,16 +178,17 @@ impl Attempt<'_> {
         while let Some(batch) = rows.next().await.transpose()? {
             unless_cancelled(self.cancel)?;
             metrics.rows_written += batch.num_rows() as u64;
+            metrics.bytes_written += value_bytes(&batch);
             match &mut output {
-                TaskOutput::Shuffle(writer) => {
-                    metrics.shuffle_bytes_written += value_bytes(&batch);
-                    writer.write(batch)?;
-                }
+                TaskOutput::Shuffle(writer) => writer.write(batch)?,
                 TaskOutput::DataSet(_, writer) => writer.append(0, batch)?,
                 TaskOutput::Output(writer) => writer.write(batch).await.map_err(AttemptError::output)?,
             }
         }
-        metrics.rows_read = rows_read(&self.plan);
+        if let TaskOutput::Shuffle(_) = output {
+            metrics.shuffle_bytes_written = metrics.bytes_written;
+        }
+        (metrics.rows_read, metrics.bytes_read) = read_by(&self.plan);
         metrics.plugin = plugin_use(&self.plan);
         let stall = self.faults.stalls(self.task, metrics.rows_read);
         if !stall.is_zero() {

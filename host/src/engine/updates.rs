@@ -21,8 +21,7 @@ impl UpdatesOfNode {
     pub(super) fn add(&self, variables: &SharedVariables, updates: Updates, used: Used) -> Result<(), VariableError> {
         let mut held = lock(&self.0);
         let (all, of_all) = &mut *held;
-        let Used { time, calls, memory_bytes } = used;
-        of_all.add(PluginUse { time, calls, memory_bytes });
+        of_all.add(used.into());
         if updates.is_empty() { Ok(()) } else { variables.collect(all, updates) }
     }
 
@@ -34,5 +33,12 @@ impl UpdatesOfNode {
     /// What the instances have used.
     pub(super) fn used(&self) -> PluginUse {
         lock(&self.0).1
+    }
+}
+
+impl From<Used> for PluginUse {
+    fn from(used: Used) -> Self {
+        let Used { time, calls, memory_bytes } = used;
+        Self { time, calls, memory_bytes }
     }
 }

@@ -3,8 +3,8 @@
 use super::accumulators::AccumulatorInfo;
 use super::files::PassedOverInfo;
 use super::info::{
-    BatchInfo, GivenUpInfo, LagInfo, LinesInfo, OutputOperationInfo, ReceiverInfo, RecoveryInfo, SnapshotInfo,
-    StageInfo, UpgradeInfo,
+    BatchInfo, GivenUpInfo, LagInfo, LinesInfo, OutputOperationInfo, ReceiverInfo, RecoveryInfo, SampleInfo,
+    SnapshotInfo, StageInfo, UpgradeInfo,
 };
 use super::rates::RateLimitInfo;
 use crate::ids::TaskId;
@@ -154,6 +154,8 @@ pub enum Event {
     OutputOperationCompleted(OutputOperationInfo),
     /// A stage of a batch has run.
     StageCompleted(StageInfo),
+    /// The operators of a task were timed on some of its rows.
+    OperatorsSampled(SampleInfo),
     /// A task failed and runs again.
     TaskRetried {
         /// The task.
@@ -348,6 +350,7 @@ impl fmt::Display for Event {
                 info.failure_reason.iter().try_for_each(|reason| write!(f, ": {reason}"))
             }
             Self::StageCompleted(info) => fmt_stage(info, f),
+            Self::OperatorsSampled(info) => write!(f, "OperatorsSampled {info}"),
             Self::TaskRetried { task, reason, retry_in } => {
                 write!(f, "TaskRetried {task}: {reason}")?;
                 if retry_in.is_zero() { Ok(()) } else { write!(f, "; next try in {} ms", retry_in.as_millis()) }

@@ -3,13 +3,14 @@
 //! Owns the JSON form, which `docs/events.md` describes: change both together. Times are whole milliseconds since the
 //! Unix epoch, and spans are milliseconds with up to three decimals. Never decides which events there are.
 
+use super::stage_json::{JsonSample, JsonStage};
 use super::{
     AccumulatorInfo, BatchInfo, Event, GivenUpInfo, LagInfo, LinesInfo, OutputOperationInfo, PassedOverInfo,
-    RateLimitInfo, RateReason, ReceiverInfo, StageInfo, StageOperator, StageRows, StreamInputInfo, UpgradeInfo,
+    RateLimitInfo, RateReason, ReceiverInfo, SampleInfo, StreamInputInfo, UpgradeInfo,
 };
 use crate::ids::RunId;
 use crate::shown::json;
-use crate::time::{Duration, Time};
+use crate::time::{Duration, Time, decimal_ms as span};
 use serde::Serialize;
 
 /// An event of a run that was posted at the time `at`, as one line of JSON with its line end.
@@ -89,6 +90,7 @@ enum JsonEvent<'a> {
     OutputOperationStarted { output_operation: JsonOutput<'a> },
     OutputOperationCompleted { output_operation: JsonOutput<'a> },
     StageCompleted { stage: JsonStage<'a> },
+    OperatorsSampled { batch_time_ms: u64, partition: u32, rows: u64, operators: Vec<JsonSample> },
     TaskRetried { batch_time_ms: u64, stage_id: u32, partition: u32, reason: &'a str, retry_in_ms: u64 },
     AccumulatorsUpdated { batch_time_ms: u64, accumulators: &'a [AccumulatorInfo] },
     DataSpilled { batch_time_ms: u64, bytes: u64 },
@@ -206,42 +208,7 @@ struct JsonOutput<'a> {
     start_time_ms: Option<u64>,
     end_time_ms: Option<u64>,
     duration_ms: Option<f64>,
-    failure_reason: Option<&'a str>,
-}
-
-#[derive(Serialize)]
-struct JsonOperator<'a> {
-    node: u32,
-    name: Option<&'a str>,
-    kind: &'a str,
-    role: &'a str,
-}
-
-#[derive(Serialize)]
-struct JsonRows {
-    kind: &'static str,
-    node: u32,
-    rows: u64,
-}
-
-#[derive(Serialize)]
-struct JsonStage<'a> {
-    batch_time_ms: u64,
-    stage_id: u32,
-    operators: Vec<JsonOperator<'a>>,
-    inputs: Vec<JsonRows>,
-    output: JsonRows,
-    rows_read: u64,
-    rows_written: u64,
-    shuffle_bytes_written: u64,
-    num_tasks: u32,
-    submission_time_ms: u64,
-    completion_time_ms: u64,
-    duration_ms: f64,
-    task_time_ms: f64,
-    plugin_time_ms: f64,
-    plugin_calls: u64,
-    plugin_memory_bytes: u64,
+    driver_time_ms: f64,
     failure_reason: Option<&'a str>,
 }
 
@@ -252,11 +219,6 @@ struct JsonLag {
     growth_ms: f64,
     processing_time_average_ms: f64,
     batch_interval_ms: u64,
-}
-
-/// A span in milliseconds, to the microsecond.
-fn span(duration: Duration) -> f64 {
-    u64::try_from(duration.as_micros()).map_or(f64::MAX, |us| us as f64 / 1e3)
 }
 
 fn whole(duration: Duration) -> u64 {
@@ -305,6 +267,7 @@ impl<'a> From<&'a Event> for JsonEvent<'a> {
             Event::OutputOperationStarted(info) => Self::OutputOperationStarted { output_operation: info.into() },
             Event::OutputOperationCompleted(info) => Self::OutputOperationCompleted { output_operation: info.into() },
             Event::StageCompleted(info) => Self::StageCompleted { stage: info.into() },
+            Event::OperatorsSampled(info) => sampled(info),
             Event::TaskRetried { task, reason, retry_in } => Self::TaskRetried {
                 batch_time_ms: task.batch.as_ms(),
                 stage_id: task.stage.0,
@@ -364,6 +327,15 @@ impl<'a> From<&'a Event> for JsonEvent<'a> {
     }
 }
 
+fn sampled(info: &SampleInfo) -> JsonEvent<'_> {
+    JsonEvent::OperatorsSampled {
+        batch_time_ms: info.batch_time.as_ms(),
+        partition: info.partition,
+        rows: info.rows,
+        operators: info.operators.iter().map(JsonSample::from).collect(),
+    }
+}
+
 fn passed_over(info: &PassedOverInfo) -> JsonEvent<'_> {
     let PassedOverInfo { source, files, example, .. } = info;
     JsonEvent::FilesPassedOver { source, cause: info.cause.word(), files: *files, example }
@@ -420,44 +392,9 @@ impl<'a> From<&'a OutputOperationInfo> for JsonOutput<'a> {
             start_time_ms: info.start_time.map(Time::as_ms),
             end_time_ms: info.end_time.map(Time::as_ms),
             duration_ms: info.duration.map(span),
+            driver_time_ms: span(info.driver.time),
             failure_reason: info.failure_reason.as_deref(),
         }
-    }
-}
-
-impl<'a> From<&'a StageInfo> for JsonStage<'a> {
-    fn from(info: &'a StageInfo) -> Self {
-        let operator = |operator: &'a StageOperator| JsonOperator {
-            node: operator.node.0,
-            name: operator.name.as_deref(),
-            kind: &operator.kind,
-            role: operator.role,
-        };
-        Self {
-            batch_time_ms: info.batch_time.as_ms(),
-            stage_id: info.stage_id.0,
-            operators: info.operators.iter().map(operator).collect(),
-            inputs: info.inputs.iter().map(JsonRows::from).collect(),
-            output: (&info.output).into(),
-            rows_read: info.rows_read(),
-            rows_written: info.output.rows,
-            shuffle_bytes_written: info.shuffle_bytes_written,
-            num_tasks: info.num_tasks,
-            submission_time_ms: info.submission_time.as_ms(),
-            completion_time_ms: info.completion_time.as_ms(),
-            duration_ms: span(info.duration),
-            task_time_ms: span(info.task_time),
-            plugin_time_ms: span(info.plugin.time),
-            plugin_calls: info.plugin.calls,
-            plugin_memory_bytes: info.plugin.memory_bytes,
-            failure_reason: info.failure_reason.as_deref(),
-        }
-    }
-}
-
-impl From<&StageRows> for JsonRows {
-    fn from(rows: &StageRows) -> Self {
-        Self { kind: rows.kind, node: rows.node.0, rows: rows.rows }
     }
 }
 

@@ -124,6 +124,8 @@ pub struct OutputOperationInfo {
     pub end_time: Option<Time>,
     /// How long the output took. Known once the output is completed.
     pub duration: Option<Duration>,
+    /// What driver functions of the plugin have used while the output ran.
+    pub driver: PluginUse,
     /// Why the output failed.
     pub failure_reason: Option<String>,
 }
@@ -170,7 +172,7 @@ pub struct StageRows {
     pub rows: u64,
 }
 
-/// What code of the plugin has used in tasks.
+/// What code of the plugin has used in tasks, or in driver functions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PluginUse {
     /// The time in code of the plugin.
@@ -204,6 +206,10 @@ pub struct StageInfo {
     pub inputs: Vec<StageRows>,
     /// The rows that the stage wrote.
     pub output: StageRows,
+    /// The size in memory, in bytes, of the rows that the stage read and wrote.
+    pub bytes_read: u64,
+    /// See `bytes_read`.
+    pub bytes_written: u64,
     /// The size in memory, in bytes, of the rows that the stage wrote to a shuffle; zero without a shuffle.
     pub shuffle_bytes_written: u64,
     /// The number of tasks: one for each partition.
@@ -220,6 +226,69 @@ pub struct StageInfo {
     pub plugin: PluginUse,
     /// Why the stage failed. The numbers of rows are then those of the tasks that succeeded.
     pub failure_reason: Option<String>,
+    /// The tasks, by partition. Of more than [`TASKS_MAX`] tasks, those that failed and those that took longest.
+    pub tasks: Vec<TaskInfo>,
+}
+
+/// The most tasks of a stage that are told one by one.
+pub const TASKS_MAX: usize = 256;
+
+/// What is known of one task of a stage that has run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TaskInfo {
+    /// The partition.
+    pub partition: u32,
+    /// The number of attempts.
+    pub attempts: u32,
+    /// When the first attempt began.
+    pub start_time: Time,
+    /// The time from the begin of the first attempt to the end of the last, pauses included.
+    pub duration: Duration,
+    /// The time of all attempts.
+    pub task_time: Duration,
+    /// The rows that the task read and wrote; zero if the task failed. So are the members that follow.
+    pub rows_read: u64,
+    /// See `rows_read`.
+    pub rows_written: u64,
+    /// The size in memory of these rows, in bytes.
+    pub bytes_read: u64,
+    /// See `bytes_read`.
+    pub bytes_written: u64,
+    /// What code of the plugin has used in the attempt that succeeded.
+    pub plugin: PluginUse,
+    /// Why the task failed.
+    pub failure_reason: Option<String>,
+}
+
+/// The time of operators in a sample of rows: see `engine/sampler.rs`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SampleInfo {
+    /// The batch.
+    pub batch_time: Time,
+    /// The partition.
+    pub partition: u32,
+    /// The number of rows.
+    pub rows: u64,
+    /// The operators that saw rows.
+    pub operators: Vec<OperatorSample>,
+}
+
+/// `2026-01-01T00:00:00Z: partition 0, 1024 rows`
+impl fmt::Display for SampleInfo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: partition {}, {}", self.batch_time, self.partition, counted(self.rows, "row"))
+    }
+}
+
+/// The time of one operator in a sample.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OperatorSample {
+    /// The node of the operator.
+    pub node: NodeId,
+    /// The part of the operator, as in [`StageOperator`].
+    pub role: &'static str,
+    /// The time.
+    pub time: Duration,
 }
 
 impl StageInfo {

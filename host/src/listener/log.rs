@@ -86,6 +86,7 @@ fn is_shown(event: &Event) -> bool {
         | Event::OutputOperationStarted(_)
         | Event::OutputOperationCompleted(_)
         | Event::StageCompleted(_)
+        | Event::OperatorsSampled(_)
         | Event::CheckpointWritten { .. } => tracing::enabled!(tracing::Level::DEBUG),
         Event::BatchCompleted(_) => tracing::enabled!(tracing::Level::INFO),
         _ => true,

@@ -17,6 +17,7 @@ mod operator_state;
 mod queue;
 mod rates;
 mod receivers;
+mod stage_json;
 mod status;
 
 pub use accumulators::{AccumulatorInfo, AccumulatorValue, Double};
@@ -26,8 +27,9 @@ pub use event_json::json_line;
 pub use event_log::EventLog;
 pub use files::{PassedOverCause, PassedOverInfo};
 pub use info::{
-    BatchInfo, GivenUpInfo, LagInfo, LinesInfo, OutputOperationInfo, PluginUse, ReceiverInfo, RecoveryInfo,
-    SnapshotInfo, StageInfo, StageOperator, StageRows, StreamInputInfo, UpgradeInfo,
+    BatchInfo, GivenUpInfo, LagInfo, LinesInfo, OperatorSample, OutputOperationInfo, PluginUse, ReceiverInfo,
+    RecoveryInfo, SampleInfo, SnapshotInfo, StageInfo, StageOperator, StageRows, StreamInputInfo, TASKS_MAX, TaskInfo,
+    UpgradeInfo,
 };
 pub use liveness::Liveness;
 pub use log::LogListener;

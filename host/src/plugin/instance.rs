@@ -10,10 +10,13 @@ use super::emitted::EmittedRows;
 use super::failure::{Failure, TracedPlace};
 use super::limits::{Limits, Used};
 use super::linked::Plugin;
+use super::operator_clock::OperatorClock;
 use super::program::{TaskProgram, task_request};
 use super::state::{TaskState, classify, limited_store, refusal};
 use crate::block::RowStorage;
 use crate::data::schema::RecordType;
+use crate::ids::NodeId;
+use crate::time::Duration;
 use crate::variables::Updates;
 use arrow::array::RecordBatch;
 use wasmtime::Store;
@@ -56,6 +59,7 @@ impl Instance {
         let result = f(&self.bindings, &mut self.store);
         let state = self.store.data_mut();
         state.stopwatch.stop();
+        state.operators.iter_mut().for_each(OperatorClock::pause);
         state.log.end_call(state.operator());
         result.map_err(|error| classify(state, &self.limits, &error))
     }
@@ -79,6 +83,40 @@ impl TaskInstance {
         program: &TaskProgram,
         storage: Option<&RowStorage>,
     ) -> Result<Self, (Failure, Option<TracedPlace>)> {
+        let mut task = Self::begin(plugin, program, storage)?;
+        task.instance.store.data_mut().begin_task(program);
+        Ok(task)
+    }
+
+    /// Runs a task, traced, on a few rows of an input. Returns the operators that saw rows, with their times. The rows, updates
+    /// and log lines of the task are dropped. The task may take `time_max`, if that is less than its limit.
+    ///
+    /// # Errors
+    /// If plugin code fails or refuses the task.
+    pub fn sample(
+        plugin: &Plugin,
+        program: &TaskProgram,
+        (input, rows): (u32, &RecordBatch),
+        time_max: Duration,
+    ) -> Result<Vec<(NodeId, Duration)>, Failure> {
+        let program = TaskProgram { traced: true, ..program.clone() };
+        let of_failure = |(failure, _)| failure;
+        let mut task = Self::begin(plugin, &program, None).map_err(of_failure)?;
+        let state = task.instance.store.data_mut();
+        state.begin_at(program.seed, program.batch, program.partition);
+        state.stopwatch.allow_at_most(time_max);
+        state.operators = Some(OperatorClock::default());
+        task.push(input, rows).map_err(of_failure)?;
+        task.finish().map_err(of_failure)?;
+        Ok(task.instance.store.data_mut().operators.as_mut().map(OperatorClock::take).unwrap_or_default())
+    }
+
+    /// Makes an instance and opens the task in it. Its log lines are dropped, and it has not begun.
+    fn begin(
+        plugin: &Plugin,
+        program: &TaskProgram,
+        storage: Option<&RowStorage>,
+    ) -> Result<Self, (Failure, Option<TracedPlace>)> {
         let mut state = TaskState::new(&plugin.runtime, plugin.cancel(), Some(program.output_type.clone()));
         state.expect_rows(program, storage);
         state.variables = plugin.variables.clone();
@@ -87,7 +125,6 @@ impl TaskInstance {
         let mut task = Self { instance, input_types, crossing: Crossing::default() };
         let request = task_request(program);
         task.run(|bindings, store| bindings.millstream_plugin_tasks().call_open(store, &request))?;
-        task.instance.store.data_mut().begin_task(program);
         Ok(task)
     }
 

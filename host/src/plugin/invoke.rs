@@ -23,11 +23,11 @@ use wasmtime::Store;
 
 impl Plugin {
     /// Calls a driver function, in an instance of its own and within the limits of a task. Time that is spent in
-    /// `data_sets` does not count as the plugin's time.
+    /// `data_sets` does not count as the plugin's time. Returns what the function has used, too.
     ///
     /// # Errors
     /// If plugin code fails or refuses the call, or if `data_sets` refuses something that the function asks for.
-    pub async fn invoke(&self, call: &DriverCall, data_sets: Box<dyn DataSets>) -> Result<(), Failure> {
+    pub async fn invoke(&self, call: &DriverCall, data_sets: Box<dyn DataSets>) -> (Used, Result<(), Failure>) {
         let mut state = TaskState::new(&self.runtime, self.cancel(), None);
         state.log = PluginLog::new(true);
         state.variables = self.variables.clone();
@@ -46,15 +46,19 @@ impl Plugin {
             invoke.call_async(&mut store, (&request,)).await
         };
         let outcome = outcome.await;
-        store.data_mut().log.end_call(None);
-        match outcome {
+        let state = store.data_mut();
+        state.stopwatch.stop();
+        state.log.end_call(None);
+        let used = state.used(1);
+        let outcome = match outcome {
             Ok((Ok(()),)) => Ok(()),
             Ok((Err(driver::CallError::Unsupported(what)),)) => {
                 Err(Failure::Refused(foreign(&format!("the plugin does not support {what}"))))
             }
             Ok((Err(driver::CallError::Failed(why)),)) => Err(Failure::Refused(foreign(&why))),
             Err(error) => Err(self.classified(&mut store, &error)),
-        }
+        };
+        (used, outcome)
     }
 
     /// Runs a task that needs the closures of driver functions, and returns its rows, its updates of accumulators and what

@@ -87,7 +87,7 @@ pub struct Used {
 pub(super) struct Stopwatch {
     limit: Duration,
     left: Duration,
-    running_since: Option<Instant>,
+    running_since: Option<Moment>,
 }
 
 impl Stopwatch {
@@ -95,13 +95,19 @@ impl Stopwatch {
         Self { limit: limits.task_time, left: limits.task_time, running_since: None }
     }
 
+    /// Allows at most this time.
+    pub(super) fn allow_at_most(&mut self, time: Duration) {
+        self.limit = self.limit.min(time);
+        self.left = self.left.min(time);
+    }
+
     pub(super) fn start(&mut self) {
-        self.running_since = Some(now());
+        self.running_since = Some(Moment::now());
     }
 
     pub(super) fn stop(&mut self) {
         if let Some(since) = self.running_since.take() {
-            self.left = self.left.saturating_sub(now().duration_since(since));
+            self.left = self.left.saturating_sub(since.elapsed());
         }
     }
 
@@ -111,12 +117,23 @@ impl Stopwatch {
     }
 
     pub(super) fn is_over(&self) -> bool {
-        self.running_since.is_some_and(|since| now().duration_since(since) >= self.left)
+        self.running_since.is_some_and(|since| since.elapsed() >= self.left)
     }
 }
 
-/// A limit on computing has to hold in real time, even if the host's time is simulated.
-#[expect(clippy::disallowed_methods, reason = "limits on plugin code are enforced in real time")]
-fn now() -> Instant {
-    Instant::now()
+/// A moment in real time. A limit on computing has to hold in real time, even if the host's time is simulated, and so does a
+/// measured time.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Moment(Instant);
+
+impl Moment {
+    #[expect(clippy::disallowed_methods, reason = "plugin code is limited and timed in real time")]
+    pub(super) fn now() -> Self {
+        Self(Instant::now())
+    }
+
+    /// The time since then.
+    pub(super) fn elapsed(self) -> Duration {
+        Self::now().0.duration_since(self.0)
+    }
 }

@@ -24,6 +24,7 @@ mod load;
 mod load_error;
 mod log;
 mod nodes;
+mod operator_clock;
 mod program;
 mod record;
 mod replay;

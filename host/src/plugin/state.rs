@@ -9,6 +9,7 @@ use super::failure::{Failure, TracedPlace};
 use super::functions::Functions;
 use super::limits::{Limits, MemoryLimiter, Stopwatch, Used};
 use super::log::{Output, PluginLog};
+use super::operator_clock::OperatorClock;
 use super::program::TaskProgram;
 use super::runtime::{Cancel, Runtime};
 use super::words::foreign;
@@ -49,6 +50,8 @@ pub(super) struct TaskState {
     panic: Option<String>,
     failure: Option<Failure>,
     pub(super) place: Option<TracedPlace>,
+    /// Times the operators. `None` unless the task is a sample.
+    pub(super) operators: Option<OperatorClock>,
     pub(super) log: PluginLog,
     /// The shared variables of the run. `None` if the instance belongs to no run.
     pub(super) variables: Option<Arc<SharedVariables>>,
@@ -79,6 +82,7 @@ impl TaskState {
             panic: None,
             failure: None,
             place: None,
+            operators: None,
             variables: None,
             updates: Updates::default(),
             driver: None,
@@ -193,6 +197,9 @@ impl interface::Host for TaskState {
 
     fn at(&mut self, operator: types::NodeId, record: u64) -> wasmtime::Result<()> {
         self.place = Some(TracedPlace { operator: NodeId(operator), record });
+        if let Some(operators) = &mut self.operators {
+            operators.switch(NodeId(operator));
+        }
         Ok(())
     }
 

@@ -199,6 +199,12 @@ pub struct RunHoldings {
     _instances: InstanceMemory,
 }
 
+/// How often operators are timed. `None` if nobody sees their times.
+fn sample_interval(settings: &Settings) -> Option<Duration> {
+    let is_seen = settings.ui.address.is_some() || settings.otlp.server.is_some();
+    Some(settings.ui.sample_interval).filter(|interval| is_seen && !interval.is_zero())
+}
+
 impl Run {
     /// Puts a run together.
     ///
@@ -232,6 +238,7 @@ impl Run {
             slots: settings.engine.threads as usize,
             tries: Arc::new(move || of_engine.task_attempts()),
             faults: parts.faults,
+            sample_interval: sample_interval(settings),
             listeners: listeners.clone(),
             may_be_gone: sources_whose_files_may_be_gone(settings),
         };

@@ -13,7 +13,7 @@ use crate::error::{Error, ErrorKind, Persistence};
 use crate::graph::{Beginning, Node, Operation, OutputJob};
 use crate::ids::NodeId;
 use crate::ingest::StopRequest;
-use crate::listener::{Event, OutputOperationInfo};
+use crate::listener::{Event, OutputOperationInfo, PluginUse};
 use crate::output::BatchWrite;
 use crate::time::Time;
 use std::collections::BTreeMap;
@@ -155,6 +155,7 @@ impl OutputJobs {
             start_time: Some(parts.env.clock.now()),
             end_time: None,
             duration: None,
+            driver: PluginUse::default(),
             failure_reason: None,
         };
         parts.listeners.post(&Event::OutputOperationStarted(info.clone()));
@@ -165,6 +166,7 @@ impl OutputJobs {
         };
         info.end_time = Some(parts.env.clock.now());
         info.duration = Some(parts.env.clock.monotonic().saturating_sub(started));
+        info.driver = run.drivers.as_ref().map(BatchDrivers::take_used).unwrap_or_default();
         info.failure_reason = outcome.as_ref().err().map(|error| error.message.clone());
         parts.listeners.post(&Event::OutputOperationCompleted(info.clone()));
         (Some(info), outcome)

@@ -63,6 +63,8 @@ pub(super) struct WholeBatch<'a> {
     inputs: Vec<InputView<'a>>,
     output_operations: Vec<OutputView<'a>>,
     stages: Vec<StageRunView<'a>>,
+    /// The tasks of these stages, as far as they are kept.
+    tasks: Vec<TaskView<'a>>,
     retries: Vec<RetryView<'a>>,
     /// The batches before and after this one that are kept.
     earlier_ms: Option<u64>,
@@ -85,6 +87,23 @@ struct OutputView<'a> {
     start_ms: Option<u64>,
     end_ms: Option<u64>,
     duration_ms: Option<f64>,
+    driver_time_ms: f64,
+    failure: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct TaskView<'a> {
+    stage: u32,
+    partition: u32,
+    attempts: u32,
+    start_ms: u64,
+    duration_ms: f64,
+    task_time_ms: f64,
+    plugin_time_ms: f64,
+    rows_read: u64,
+    rows_written: u64,
+    bytes_read: u64,
+    bytes_written: u64,
     failure: Option<&'a str>,
 }
 
@@ -99,6 +118,8 @@ struct StageRunView<'a> {
     plugin_time_ms: f64,
     rows_read: u64,
     rows_written: u64,
+    bytes_read: u64,
+    bytes_written: u64,
     shuffle_bytes: u64,
     tasks: u32,
     failure: Option<&'a str>,
@@ -118,18 +139,27 @@ pub(super) struct OperatorView<'a> {
     name: Option<&'a str>,
     kind: &'a str,
     role: &'a str,
-}
-
-impl<'a> From<&'a model::Operator> for OperatorView<'a> {
-    fn from(operator: &'a model::Operator) -> Self {
-        let model::Operator { node, name, kind, role } = operator;
-        Self { node: *node, name: name.as_deref(), kind, role }
-    }
+    /// The share of the operator in the time of the stage in code of the plugin. `None` if the operators were not timed.
+    share: Option<f64>,
+    sampled_rows: u64,
+    sampled_ms: f64,
 }
 
 /// The operators of a stage.
 pub(super) fn operators(stage: &Stage) -> Vec<OperatorView<'_>> {
-    stage.operators.iter().map(OperatorView::from).collect()
+    fn view<'a>(stage: &Stage, operator: &'a model::Operator) -> OperatorView<'a> {
+        let model::Operator { node, name, kind, role, sampled_rows, sampled_us } = operator;
+        OperatorView {
+            node: *node,
+            name: name.as_deref(),
+            kind,
+            role,
+            share: stage.share(operator),
+            sampled_rows: *sampled_rows,
+            sampled_ms: sampled_us / 1e3,
+        }
+    }
+    stage.operators.iter().map(|operator| view(stage, operator)).collect()
 }
 
 /// One batch. `None` if it is not kept.
@@ -149,6 +179,7 @@ pub(super) fn whole_batch(model: &Model, time_ms: u64) -> Option<WholeBatch<'_>>
         inputs: batch.inputs.iter().map(|told| input(model, told)).collect(),
         output_operations: batch.outputs.iter().map(|told| output(model, told)).collect(),
         stages: batch.stages.iter().map(|told| stage_run(model, batch.run, told)).collect(),
+        tasks: batch.tasks.iter().map(task).collect(),
         retries: retries
             .map(|retry| RetryView { stage: retry.stage, partition: retry.partition, reason: &retry.reason })
             .collect(),
@@ -171,6 +202,24 @@ fn output<'a>(model: &'a Model, told: &'a model::Output) -> OutputView<'a> {
         start_ms: told.start_ms,
         end_ms: told.end_ms,
         duration_ms: told.duration_us.map(ms),
+        driver_time_ms: ms(told.driver_us),
+        failure: told.failure.as_deref(),
+    }
+}
+
+fn task(told: &model::Task) -> TaskView<'_> {
+    TaskView {
+        stage: told.stage,
+        partition: told.partition,
+        attempts: told.attempts,
+        start_ms: told.start_ms,
+        duration_ms: ms(told.duration_us),
+        task_time_ms: ms(told.task_time_us),
+        plugin_time_ms: ms(told.plugin_us),
+        rows_read: told.rows_read,
+        rows_written: told.rows_written,
+        bytes_read: told.bytes_read,
+        bytes_written: told.bytes_written,
         failure: told.failure.as_deref(),
     }
 }
@@ -187,6 +236,8 @@ fn stage_run<'a>(model: &'a Model, run: u32, told: &'a model::StageRun) -> Stage
         plugin_time_ms: ms(told.plugin_us),
         rows_read: told.rows_read,
         rows_written: told.rows_written,
+        bytes_read: told.bytes_read,
+        bytes_written: told.bytes_written,
         shuffle_bytes: told.shuffle_bytes,
         tasks: told.tasks,
         failure: told.failure.as_deref(),

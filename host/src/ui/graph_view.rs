@@ -28,6 +28,8 @@ struct StageView<'a> {
     run_id: u32,
     stage: u32,
     label: String,
+    /// The part of the time of tasks that is spent in code of the plugin, from 0 to 1.
+    plugin_part: f64,
     operators: Vec<OperatorView<'a>>,
     inputs: &'a [Rows],
     output: &'a Rows,
@@ -71,6 +73,7 @@ pub(super) fn graph<'a>(model: &'a Model, graph: &'a Value) -> GraphView<'a> {
             run_id,
             stage: number,
             label: stage.label(),
+            plugin_part: stage.plugin_part(),
             operators: operators(stage),
             inputs: &stage.inputs,
             output: &stage.output,

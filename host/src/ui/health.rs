@@ -7,7 +7,7 @@ use crate::shown::counted;
 use serde::Serialize;
 use std::fmt::Write as _;
 
-/// A stage is named when it takes at least this share of the time.
+/// An operator or a stage is named when it takes at least this share of the time.
 const NAMED_SHARE: f64 = 0.3;
 /// Without this many batches, no delay is judged.
 const BATCHES_MIN: usize = 3;
@@ -25,8 +25,10 @@ pub(super) struct Facts {
     pub(super) last_us: Vec<(u64, u64)>,
     /// How many of the last batches have a failed output.
     pub(super) failed: usize,
-    /// How much time each stage took in the last batches, by the label of the stage.
-    pub(super) stages_us: Vec<(String, u64)>,
+    /// How much time all stages took in the last batches.
+    pub(super) all_us: u64,
+    /// The parts of this time that operators took, or stages whose operators were not timed, by their labels.
+    pub(super) parts_us: Vec<(String, u64)>,
     /// The receivers that are not connected.
     pub(super) away: Vec<String>,
     /// Since when checkpoints cannot be written. `None` if they can.
@@ -172,11 +174,10 @@ fn pace(facts: &Facts) -> Health {
     says(&text).graded(Grade::Good)
 }
 
-/// The stage that takes most of the time, if one does.
+/// The operator or stage that takes most of the time, if one does.
 fn hottest(facts: &Facts) -> String {
-    let all: u64 = facts.stages_us.iter().map(|(_, us)| us).sum();
-    let Some((label, us)) = facts.stages_us.iter().max_by_key(|(_, us)| *us) else { return String::new() };
-    let share = *us as f64 / all.max(1) as f64;
+    let Some((label, us)) = facts.parts_us.iter().max_by_key(|(_, us)| *us) else { return String::new() };
+    let share = *us as f64 / facts.all_us.max(1) as f64;
     if share < NAMED_SHARE { String::new() } else { format!("; `{label}` takes {} of the time", percent(share)) }
 }
 
@@ -209,7 +210,8 @@ mod tests {
             state: RunState::Running,
             batch_interval_us: 1_000_000,
             last_us: vec![(500, 120_000); 5],
-            stages_us: vec![("parse".to_owned(), 71), ("count".to_owned(), 29)],
+            all_us: 100,
+            parts_us: vec![("parse".to_owned(), 71), ("count".to_owned(), 29)],
             ..Facts::default()
         }
     }
@@ -239,7 +241,7 @@ mod tests {
             said(&behind),
             (Grade::Poor, "falls behind by 2.3 s, since <5>; `parse` takes 71 % of the time".into())
         );
-        let slow = Facts { last_us: vec![(0, 1_500_000); 5], stages_us: Vec::new(), ..running() };
+        let slow = Facts { last_us: vec![(0, 1_500_000); 5], all_us: 0, parts_us: Vec::new(), ..running() };
         assert_eq!(said(&slow).1, "is about to fall behind: batches take 1.5 s, and one comes every 1.0 s");
         let waits = Facts { last_us: vec![(3_000_000, 10_000); 5], ..running() };
         assert_eq!(said(&waits).1, "catches up: the last batch waited 3.0 s");
@@ -284,7 +286,8 @@ mod tests {
                 batch_interval_us: interval.into(),
                 failed,
                 behind_since_ms: behind,
-                stages_us: stages.iter().map(|us| ("stage".to_owned(), u64::from(*us))).collect(),
+                all_us: stages.iter().map(|us| u64::from(*us)).sum(),
+                parts_us: stages.iter().map(|us| ("stage".to_owned(), u64::from(*us))).collect(),
                 ..running()
             };
             let (grade, text) = said(&facts);

@@ -199,6 +199,14 @@ fn sources(metrics: &mut Metrics, model: &Model, status: &Status) {
     for output in model.outputs.values() {
         metrics.sample(&[("output", &output.name)], output.runs);
     }
+    metrics.metric(
+        "millstream_output_driver_seconds_total",
+        Kind::Counter,
+        "The time in driver functions of the plugin while each output ran.",
+    );
+    for output in model.outputs.values() {
+        metrics.sample(&[("output", &output.name)], seconds(output.driver_us));
+    }
     metrics.metric("millstream_output_failures_total", Kind::Counter, "How many times each output failed.");
     for output in model.outputs.values() {
         metrics.sample(&[("output", &output.name)], output.failures);
@@ -260,7 +268,30 @@ fn stages(metrics: &mut Metrics, model: &Model) {
             metrics.sample(&[("run", &run), ("stage", &number), ("operator", &label)], value(stage));
         }
     }
+    for (name, help, value) in OF_OPERATOR {
+        metrics.metric(name, Kind::Counter, help);
+        for ((run, number), stage) in model.stages.all() {
+            for operator in stage.operators.iter().filter(|operator| operator.sampled_rows > 0) {
+                let (run, number, node) = (run.to_string(), number.to_string(), operator.node.to_string());
+                let of = [("operator", operator.label()), ("role", operator.role.as_str())];
+                let labels = [("run", run.as_str()), ("stage", &number), ("node", &node)];
+                metrics.sample(&[labels.as_slice(), &of].concat(), value(operator));
+            }
+        }
+    }
 }
+
+/// A metric of each operator that was timed: its name, its help, and its value.
+type OfOperator = (&'static str, &'static str, fn(&super::model::Operator) -> f64);
+
+const OF_OPERATOR: [OfOperator; 2] = [
+    ("millstream_operator_sampled_rows_total", "The rows of tasks on which each operator was timed.", |operator| {
+        operator.sampled_rows as f64
+    }),
+    ("millstream_operator_sampled_seconds_total", "The time of each operator on these rows.", |operator| {
+        operator.sampled_us / 1e6
+    }),
+];
 
 fn state(metrics: &mut Metrics, model: &Model, status: &Status, operators: &[OperatorState]) {
     metrics.metric("millstream_state_keys", Kind::Gauge, "The keys that have state, by operator.");

@@ -29,4 +29,4 @@ pub use error::UiError;
 pub use exhibit::UiParts;
 pub use monitor::{JobParts, KeptError, Monitor};
 pub use otlp::Otlp;
-pub use server::Ui;
+pub use server::{ANY_PORT, Ui};

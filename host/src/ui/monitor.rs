@@ -197,9 +197,15 @@ pub(super) fn health(model: &Model, status: &Status) -> Health {
     for (run, stage) in last().flat_map(|batch| batch.stages.iter().map(move |stage| (batch.run, stage))) {
         *stages_us.entry((run, stage.stage)).or_default() += stage.duration_us;
     }
-    let label = |(run, stage): (u32, u32)| {
-        model.stages.find(run, stage).map_or_else(|| format!("stage {stage}"), |known| known.label())
-    };
+    let mut parts_us: BTreeMap<String, u64> = BTreeMap::new();
+    for ((run, number), us) in stages_us {
+        match model.stages.find(run, number) {
+            Some(stage) => {
+                stage.parts(us).into_iter().for_each(|(label, us)| *parts_us.entry(label).or_default() += us);
+            }
+            None => *parts_us.entry(format!("stage {number}")).or_default() += us,
+        }
+    }
     let failing = status.checkpoint.iter().flat_map(|checkpoint| checkpoint.failing.values());
     let away = status.receivers.iter().filter(|receiver| !receiver.active);
     health::judge(&Facts {
@@ -209,7 +215,8 @@ pub(super) fn health(model: &Model, status: &Status) -> Health {
         waiting: status.pending,
         last_us: last().map(|batch| (batch.scheduling_us.unwrap_or(0), batch.processing_us.unwrap_or(0))).collect(),
         failed: last().filter(|batch| batch.failed().next().is_some()).count(),
-        stages_us: stages_us.into_iter().map(|(key, us)| (label(key), us)).collect(),
+        all_us: last().flat_map(|batch| &batch.stages).map(|stage| stage.duration_us).sum(),
+        parts_us: parts_us.into_iter().collect(),
         away: if status.state == RunState::Running {
             away.map(|receiver| receiver.name.clone()).collect()
         } else {

@@ -21,7 +21,7 @@ const CONNECTIONS_MAX: usize = 256;
 /// How long a client may do nothing, or leave an answer unread.
 const PATIENCE: Duration = Duration::from_secs(15);
 /// Any free port of this machine, for a page without an address in the job file.
-const ANY_PORT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+pub const ANY_PORT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
 /// The page of a job. Dropping the value ends it.
 pub struct Ui {
@@ -36,7 +36,7 @@ impl Ui {
     /// # Errors
     /// If the token or the certificate cannot be read, or if nobody can listen at the address.
     pub async fn start(env: &Env, parts: UiParts) -> Result<Self, UiError> {
-        let UiSettings { address, token, tls } = parts.settings.clone();
+        let UiSettings { address, token, tls, .. } = parts.settings.clone();
         let subject = "the page of the job";
         let token = token.map(|secret| Token::read(env, subject, &secret)).transpose()?;
         let tls = tls.map(|files| Tls::read(&*env.disk, subject, &files)).transpose()?;

@@ -252,6 +252,8 @@ mod tests {
                     operators: Vec::new(),
                     inputs: Vec::new(),
                     output,
+                    bytes_read: 0,
+                    bytes_written: 0,
                     shuffle_bytes_written: 0,
                     num_tasks: 2,
                     submission_time: time,
@@ -260,6 +262,7 @@ mod tests {
                     task_time: Duration::from_millis(*ms),
                     plugin: PluginUse::default(),
                     failure_reason: None,
+                    tasks: Vec::new(),
                 }),
             );
         }

@@ -291,11 +291,20 @@ struct StepDriver<A: Apply> {
 }
 
 impl<A: Apply> StepDriver<A> {
-    fn apply(&self, value: A::In, sink: &mut dyn FnMut(A::Out)) {
-        if self.traced {
+    /// In a traced run: a sink after which this operator goes on, as later operators have seen the value.
+    fn traced_sink(&self, sink: &mut dyn FnMut(A::Out)) -> impl FnMut(A::Out) {
+        move |out| {
+            sink(out);
             trace(self.node);
         }
-        self.apply.apply(value, &mut |out| sink(out));
+    }
+
+    fn apply(&self, value: A::In, sink: &mut dyn FnMut(A::Out)) {
+        if !self.traced {
+            return self.apply.apply(value, &mut |out| sink(out));
+        }
+        trace(self.node);
+        self.apply.apply(value, &mut self.traced_sink(sink));
     }
 }
 
@@ -311,10 +320,11 @@ impl<A: Apply> Drive<A::Out> for StepDriver<A> {
     }
     fn finish(&self, leaf: NodeId, sink: &mut dyn FnMut(A::Out)) {
         self.parent.finish(leaf, &mut |value| self.apply(value, sink));
-        if self.traced && A::HOLDS_BACK {
-            trace(self.node);
+        if !self.traced || !A::HOLDS_BACK {
+            return self.apply.finish(&mut |out| sink(out));
         }
-        self.apply.finish(&mut |out| sink(out));
+        trace(self.node);
+        self.apply.finish(&mut self.traced_sink(sink));
     }
 }
 

@@ -89,6 +89,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "ids",
             "data",
             "env",
+            "listener",
             "graph",
             "block",
             "variables",

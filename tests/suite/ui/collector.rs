@@ -99,6 +99,21 @@ fn a_collector_gets_metrics_and_a_trace_of_each_batch() {
             names.contains(&&Value::from("output print-0")) && names.contains(&&Value::from("stage 0")),
             "{names:?}"
         );
+        let stages = spans.iter().filter(|span| {
+            span["parentSpanId"] == root["spanId"]
+                && span["name"].as_str().is_some_and(|name| name.starts_with("stage "))
+        });
+        for stage in stages {
+            let tasks: Vec<_> = spans.iter().filter(|span| span["parentSpanId"] == stage["spanId"]).collect();
+            assert!(tasks.iter().all(|task| task["traceId"] == root["traceId"]), "{tasks:?}");
+            for name in ["millstream.rows_read", "millstream.rows_written", "millstream.plugin_time_us"] {
+                let sum: u64 = tasks.iter().map(|task| attribute(task, name)).sum();
+                // Each task rounds its time down.
+                let rounded = if name.ends_with("_us") { tasks.len() as u64 } else { 0 };
+                let whole = attribute(stage, name);
+                assert!(sum <= whole && whole <= sum + rounded, "{name}: {stage} {tasks:?}");
+            }
+        }
     }
     let metrics = sent.iter().rev().find(|(path, ..)| path == "/base/v1/metrics").expect("metrics were sent");
     let metrics = metrics.2["resourceMetrics"][0]["scopeMetrics"][0]["metrics"].as_array().expect("it has metrics");

@@ -38,7 +38,7 @@ keys! {
         "otlp.traces",
         Flag,
         Fallback::Flag(true),
-        "Whether traces are sent besides metrics: a trace for each batch, with spans for its outputs and stages.",
+        "Whether traces are sent besides metrics: a trace for each batch, with spans for its outputs, stages and tasks.",
     )
     .when_changed(Change::Harmless);
 }

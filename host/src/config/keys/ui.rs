@@ -2,9 +2,11 @@
 
 use super::super::http::ListenAddress;
 use super::super::key::{Change, Declared, Key};
+use super::super::range::Span;
 use super::super::secret_place::SecretPlace;
 use super::super::shape::FilePath;
 use super::super::subject::Fallback;
+use super::HOUR_MS;
 
 keys! {
     UI_ADDRESS: ListenAddress = Key::new(
@@ -40,6 +42,15 @@ keys! {
         FilePath,
         Fallback::Derived { doc: "none", example: "key.pem" },
         "The PEM file with the private key of `tls_certificate`.",
+    )
+    .when_changed(Change::Harmless);
+
+    UI_SAMPLE_INTERVAL: Span = Key::new(
+        "ui.sample_interval",
+        Span { min_ms: 0, max_ms: HOUR_MS },
+        Fallback::Text("10s"),
+        "How often the operators of each stage are [timed on some rows](web.md#time-by-operator), for the page and for \
+         metrics. `0s` stands for never. Without `address` and `otlp.endpoint`, nothing is timed.",
     )
     .when_changed(Change::Harmless);
 }

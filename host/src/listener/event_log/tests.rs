@@ -22,6 +22,7 @@ fn output() -> OutputOperationInfo {
         start_time: Some(time(2003)),
         end_time: Some(time(2004)),
         duration: Some(Duration::from_micros(1250)),
+        driver: PluginUse { time: Duration::from_micros(300), calls: 1, memory_bytes: 65_536 },
         failure_reason: Some("a \"reason\"\n".to_owned()),
     }
 }
@@ -63,6 +64,8 @@ fn stage() -> StageInfo {
         operators: vec![StageOperator { node: NodeId(3), name: None, kind: "map".to_owned(), role: "apply" }],
         inputs: vec![StageRows { kind: "source", node: NodeId(0), rows: 7 }],
         output: StageRows { kind: "shuffle", node: NodeId(4), rows: 5 },
+        bytes_read: 120,
+        bytes_written: 80,
         shuffle_bytes_written: 80,
         num_tasks: 2,
         submission_time: time(2002),
@@ -71,6 +74,19 @@ fn stage() -> StageInfo {
         task_time: Duration::from_millis(2),
         plugin: PluginUse { time: Duration::from_micros(1500), calls: 6, memory_bytes: 65_536 },
         failure_reason: None,
+        tasks: vec![TaskInfo {
+            partition: 3,
+            attempts: 2,
+            start_time: time(2002),
+            duration: Duration::from_micros(900),
+            task_time: Duration::from_micros(800),
+            rows_read: 7,
+            rows_written: 5,
+            bytes_read: 120,
+            bytes_written: 80,
+            plugin: PluginUse { time: Duration::from_micros(700), calls: 3, memory_bytes: 65_536 },
+            failure_reason: None,
+        }],
     }
 }
 
@@ -127,6 +143,12 @@ fn events() -> Vec<Event> {
         Event::OutputOperationStarted(output()),
         Event::OutputOperationCompleted(output()),
         Event::StageCompleted(stage()),
+        Event::OperatorsSampled(SampleInfo {
+            batch_time: time(2000),
+            partition: 3,
+            rows: 7,
+            operators: vec![OperatorSample { node: NodeId(3), role: "apply", time: Duration::from_micros(5) }],
+        }),
         Event::TaskRetried { task, reason: name(), retry_in: Duration::from_millis(800) },
         Event::AccumulatorsUpdated { batch: time(2000), accumulators: accumulators() },
         Event::DataSpilled { batch: time(2000), bytes: 9 },
@@ -147,7 +169,7 @@ fn parsed(event: &Event) -> Value {
 fn a_line_has_the_fields_of_its_event() {
     let output = json!({
         "batch_time_ms": 2000, "id": 1, "name": "counts", "description": "`counts` (print, node 4)",
-        "start_time_ms": 2003, "end_time_ms": 2004, "duration_ms": 1.25, "failure_reason": "a \"reason\"\n",
+        "start_time_ms": 2003, "end_time_ms": 2004, "duration_ms": 1.25, "driver_time_ms": 0.3, "failure_reason": "a \"reason\"\n",
     });
     let batch_line = json!({
         "time_ms": 5000, "event": "BatchStarted",
@@ -167,10 +189,15 @@ fn a_line_has_the_fields_of_its_event() {
             "operators": [{ "node": 3, "name": null, "kind": "map", "role": "apply" }],
             "inputs": [{ "kind": "source", "node": 0, "rows": 7 }],
             "output": { "kind": "shuffle", "node": 4, "rows": 5 },
-            "rows_read": 7, "rows_written": 5, "shuffle_bytes_written": 80, "num_tasks": 2,
+            "rows_read": 7, "rows_written": 5, "bytes_read": 120, "bytes_written": 80, "shuffle_bytes_written": 80, "num_tasks": 2,
             "submission_time_ms": 2002, "completion_time_ms": 2003, "duration_ms": 1.0, "task_time_ms": 2.0,
             "plugin_time_ms": 1.5, "plugin_calls": 6, "plugin_memory_bytes": 65536,
             "failure_reason": null,
+            "tasks": [{
+                "partition": 3, "attempts": 2, "start_time_ms": 2002, "duration_ms": 0.9, "task_time_ms": 0.8,
+                "plugin_time_ms": 0.7, "rows_read": 7, "rows_written": 5, "bytes_read": 120, "bytes_written": 80,
+                "failure_reason": null,
+            }],
         },
     });
     assert_eq!(parsed(&Event::StageCompleted(stage())), stage_line);
@@ -276,7 +303,7 @@ fn a_file_is_written_when_a_batch_is_done() {
             lines()
         })
         .collect();
-    assert_eq!(steps, [1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 15, 15, 15, 15, 15, 15, 15, 15, 15, 24, 25]);
+    assert_eq!(steps, [1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 25, 26]);
     assert_eq!(
         EventLog::create(&*env.disk, Path::new("/nowhere/file")).err().map(|e| e.kind()),
         Some(io::ErrorKind::NotFound)

@@ -188,17 +188,28 @@ export const batch = (job, one) => {
     h("section", { class: "card" }, h("h2", {}, "Outputs"), table("Outputs", [
       ["Output", (output) => output.name || `number ${output.id}`], ["Description", (output) => output.description || ""],
       ["Began", (output) => time(output.start_ms, true), "time"], ["Took", (output) => span(output.duration_ms), "number"],
+      ["In driver functions", (output) => (output.driver_time_ms > 0 ? span(output.driver_time_ms) : ""), "number"],
       ["Status", (output) => batchPill(output.failure ? "failed" : output.end_ms === null ? "processing" : "completed")],
     ], one.output_operations, "no output has begun"),
     one.output_operations.filter((output) => output.failure).map((output) => [h("h3", {}, `Error of ${output.name}`), h("pre", {}, output.failure)])),
     h("section", { class: "card" }, h("h2", {}, "Stages"), table("Stages", [
       ["Stage", (stage) => stage.stage, "number"], ["Operators", operators, "text"],
       ["Tasks", (stage) => count(stage.tasks), "number"], ["Rows read", (stage) => count(stage.rows_read), "number"],
-      ["Rows written", (stage) => count(stage.rows_written), "number"], ["Shuffled", (stage) => bytes(stage.shuffle_bytes), "number"],
+      ["Rows written", (stage) => count(stage.rows_written), "number"],
+      ["Bytes read", (stage) => bytes(stage.bytes_read), "number"], ["Bytes written", (stage) => bytes(stage.bytes_written), "number"], ["Shuffled", (stage) => bytes(stage.shuffle_bytes), "number"],
       ["Time in tasks", (stage) => span(stage.task_time_ms), "number"], ["In the plugin", (stage) => span(stage.plugin_time_ms), "number"], ["Took", (stage) => span(stage.duration_ms), "number"],
       ["Share", (stage) => (all > 0 ? meter(stage.duration_ms / all) : NOT_KNOWN)],
       ["Error", (stage) => stage.failure && h("span", { class: "bad-text" }, stage.failure), "text"],
     ], one.stages, "no stage has run")),
+    one.tasks.length > 0 && h("section", { class: "card" }, h("h2", {}, "Tasks"), table("Tasks", [
+      ["Stage", (task) => task.stage, "number"], ["Partition", (task) => task.partition, "number"], ["Attempts", (task) => count(task.attempts), "number"],
+      ["Began", (task) => time(task.start_ms, true), "time"], ["Took", (task) => span(task.duration_ms), "number"],
+      ["In attempts", (task) => span(task.task_time_ms), "number"],
+      ["In the plugin", (task) => span(task.plugin_time_ms), "number"], ["In the host", (task) => span(Math.max(0, task.task_time_ms - task.plugin_time_ms)), "number"],
+      ["Rows read", (task) => count(task.rows_read), "number"], ["Rows written", (task) => count(task.rows_written), "number"],
+      ["Bytes read", (task) => bytes(task.bytes_read), "number"], ["Bytes written", (task) => bytes(task.bytes_written), "number"],
+      ["Error", (task) => task.failure && h("span", { class: "bad-text" }, task.failure), "text"],
+    ], one.tasks, "")),
     one.retries.length > 0 && h("section", { class: "card" }, h("h2", {}, "Tasks that ran again"), table("Tasks that ran again", [
       ["Stage", (retry) => retry.stage, "number"], ["Partition", (retry) => retry.partition, "number"], ["Reason", (retry) => h("pre", {}, retry.reason), "text"],
     ], one.retries, "")),
@@ -216,9 +227,12 @@ export const graph = (job, view) => {
     for (const operator of stage.operators) {
       const of = stageOf.get(operator.node) || new Set();
       stageOf.set(operator.node, of.add(stage.stage));
-      if (all > 0) shares.set(operator.node, Math.max(shares.get(operator.node) || 0, stage.recent_ms / all));
+      // An operator whose time is not known has the time of its stage.
+      const part = operator.share === null ? 1 : operator.share * stage.plugin_part;
+      if (all > 0) shares.set(operator.node, (operator.share === null ? 0 : shares.get(operator.node) || 0) + (stage.recent_ms / all) * part);
     }
   }
+  const timed = stages.flatMap((stage) => stage.operators.filter((operator) => operator.sampled_rows > 0).map((operator) => ({ stage, operator })));
   const edge = (from, to) => {
     const read = stages.find((stage) => stage.inputs.some((input) => input.kind !== "shuffle" && input.node === from) && stage.operators.some((operator) => operator.node === to));
     if (read) return read.rows_read_per_second;
@@ -232,7 +246,7 @@ export const graph = (job, view) => {
   return [
     h("h1", {}, "Graph"),
     h("section", { class: "card" }, h("div", { class: "head" }, h("h2", {}, "Streams and operators"),
-      h("span", { class: "note" }, `bar: share of the time of the last ${things(view.recent_batches, "batch", "batches")}, by stage; a thick border: 30 % or more; on edges: rows a second`)),
+      h("span", { class: "note" }, `bar: share of the time of the last ${things(view.recent_batches, "batch", "batches")}, by operator where operators were timed, else by stage; a thick border: 30 % or more; on edges: rows a second`)),
     nodes.length === 0 ? h("p", { class: "empty" }, "the graph is not kept after the end of a job") : h("div", { class: "scroll graph", tabindex: 0, role: "region", "aria-label": "Graph" }, drawGraph({ nodes, rates: edge }))),
     h("section", { class: "card" }, h("h2", {}, "Stages"), table("Stages", [
       ["Stage", (stage) => stage.stage, "number"],
@@ -246,6 +260,13 @@ export const graph = (job, view) => {
       ["Shuffled in all", (stage) => bytes(stage.shuffle_bytes), "number"], ["Tasks", (stage) => count(stage.tasks), "number"],
       ["Ran again", (stage) => count(stage.retries), "number"], ["Failures", (stage) => count(stage.failures), "number"],
     ], stages, "no stage has run yet")),
+    h("section", { class: "card" }, h("h2", {}, "Time by operator"), table("Time by operator", [
+      ["Operator", ({ operator }) => operator.name || operator.kind, "text"], ["Kind", ({ operator }) => `${operator.role === "apply" ? "" : `${operator.role} of `}${operator.kind}`, "text"],
+      ["Stage", ({ stage }) => stage.stage, "number"],
+      ["Share of the stage in the plugin", ({ operator }) => meter(operator.share)],
+      ["Time a row", ({ operator }) => `${count((operator.sampled_ms * 1e6) / operator.sampled_rows)} ns`, "number"],
+      ["Timed on", ({ operator }) => things(operator.sampled_rows, "row", "rows"), "number"],
+    ], timed, "no operator was timed yet")),
     h("section", { class: "card" }, h("h2", {}, "Outputs"), table("Outputs", [
       ["Output", (output) => output.name], ["Description", (output) => output.description, "text"],
       ["Runs", (output) => count(output.runs), "number"], ["Failures", (output) => count(output.failures), "number"],

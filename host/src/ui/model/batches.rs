@@ -3,7 +3,7 @@
 //! Owns how much is kept: a bounded number of batches and of bytes, the newest. Names of sources, outputs and operators
 //! are kept once, and not with each batch.
 
-use crate::listener::{BatchInfo, OutputOperationInfo, StageInfo};
+use crate::listener::{BatchInfo, OutputOperationInfo, StageInfo, TaskInfo};
 use crate::time::{Duration, Time};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, VecDeque};
@@ -16,6 +16,9 @@ const UNDONE_MAX: usize = 1_000;
 /// The most stages and retries of a batch that are kept.
 const STAGES_MAX: usize = 256;
 const RETRIES_MAX: usize = 32;
+/// The most tasks of a batch that are kept, and of all batches that are done. Tasks of older batches are dropped first.
+const TASKS_MAX: usize = 512;
+const DONE_TASKS_MAX: usize = 8_192;
 /// The longest text that is kept, in bytes.
 const TEXT_BYTES_MAX: usize = 4 << 10;
 
@@ -34,7 +37,46 @@ pub(in crate::ui) struct Output {
     pub(in crate::ui) start_ms: Option<u64>,
     pub(in crate::ui) end_ms: Option<u64>,
     pub(in crate::ui) duration_us: Option<u64>,
+    /// The part of it in driver functions of the plugin.
+    #[serde(default)]
+    pub(in crate::ui) driver_us: u64,
     pub(in crate::ui) failure: Option<Box<str>>,
+}
+
+/// A task of a batch.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::ui) struct Task {
+    pub(in crate::ui) stage: u32,
+    pub(in crate::ui) partition: u32,
+    pub(in crate::ui) attempts: u32,
+    pub(in crate::ui) start_ms: u64,
+    pub(in crate::ui) duration_us: u64,
+    pub(in crate::ui) task_time_us: u64,
+    pub(in crate::ui) plugin_us: u64,
+    pub(in crate::ui) rows_read: u64,
+    pub(in crate::ui) rows_written: u64,
+    pub(in crate::ui) bytes_read: u64,
+    pub(in crate::ui) bytes_written: u64,
+    pub(in crate::ui) failure: Option<Box<str>>,
+}
+
+impl Task {
+    fn of(stage: u32, info: &TaskInfo) -> Self {
+        Self {
+            stage,
+            partition: info.partition,
+            attempts: info.attempts,
+            start_ms: info.start_time.as_ms(),
+            duration_us: us(info.duration),
+            task_time_us: us(info.task_time),
+            plugin_us: us(info.plugin.time),
+            rows_read: info.rows_read,
+            rows_written: info.rows_written,
+            bytes_read: info.bytes_read,
+            bytes_written: info.bytes_written,
+            failure: info.failure_reason.as_deref().map(kept),
+        }
+    }
 }
 
 /// A stage of a batch.
@@ -49,6 +91,10 @@ pub(in crate::ui) struct StageRun {
     pub(in crate::ui) plugin_us: u64,
     pub(in crate::ui) rows_read: u64,
     pub(in crate::ui) rows_written: u64,
+    #[serde(default)]
+    pub(in crate::ui) bytes_read: u64,
+    #[serde(default)]
+    pub(in crate::ui) bytes_written: u64,
     pub(in crate::ui) shuffle_bytes: u64,
     pub(in crate::ui) tasks: u32,
     pub(in crate::ui) failure: Option<Box<str>>,
@@ -77,6 +123,8 @@ pub(in crate::ui) struct Batch {
     pub(in crate::ui) inputs: Vec<Input>,
     pub(in crate::ui) outputs: Vec<Output>,
     pub(in crate::ui) stages: Vec<StageRun>,
+    /// The tasks of these stages. Empty for all but the last batches.
+    pub(in crate::ui) tasks: Vec<Task>,
     pub(in crate::ui) retries: Vec<Retry>,
     pub(in crate::ui) spilled_bytes: u64,
 }
@@ -115,6 +163,7 @@ impl Batch {
             start_ms: info.start_time.map(Time::as_ms),
             end_ms: info.end_time.map(Time::as_ms),
             duration_us: info.duration.map(us),
+            driver_us: us(info.driver.time),
             failure: info.failure_reason.as_deref().map(kept),
         };
         match self.outputs.iter_mut().find(|known| known.id == info.id) {
@@ -153,11 +202,13 @@ impl Batch {
         let texts = self.inputs.iter().map(|input| text(&input.description)).sum::<usize>()
             + self.outputs.iter().map(|output| text(&output.failure)).sum::<usize>()
             + self.stages.iter().map(|stage| text(&stage.failure)).sum::<usize>()
+            + self.tasks.iter().map(|task| text(&task.failure)).sum::<usize>()
             + self.retries.iter().map(|retry| retry.reason.len()).sum::<usize>();
         size_of::<Self>()
             + self.inputs.capacity() * size_of::<Input>()
             + self.outputs.capacity() * size_of::<Output>()
             + self.stages.capacity() * size_of::<StageRun>()
+            + self.tasks.capacity() * size_of::<Task>()
             + self.retries.capacity() * size_of::<Retry>()
             + texts
     }
@@ -166,6 +217,7 @@ impl Batch {
         self.inputs.shrink_to_fit();
         self.outputs.shrink_to_fit();
         self.stages.shrink_to_fit();
+        self.tasks.shrink_to_fit();
         self.retries.shrink_to_fit();
     }
 }
@@ -198,6 +250,10 @@ pub(in crate::ui) struct Batches {
     done: VecDeque<Batch>,
     /// The size of `done`.
     bytes: usize,
+    /// The number of tasks in `done`.
+    tasks: usize,
+    /// How many of the oldest batches in `done` have lost their tasks.
+    without_tasks: usize,
 }
 
 impl Batches {
@@ -232,10 +288,20 @@ impl Batches {
     pub(super) fn keep(&mut self, mut batch: Batch) {
         batch.shrink();
         self.bytes = self.bytes.saturating_add(batch.bytes());
+        self.tasks += batch.tasks.len();
         self.done.push_back(batch);
+        while self.tasks > DONE_TASKS_MAX {
+            let Some(oldest) = self.done.get_mut(self.without_tasks) else { break };
+            let before = oldest.bytes();
+            self.tasks = self.tasks.saturating_sub(std::mem::take(&mut oldest.tasks).len());
+            self.bytes = self.bytes.saturating_sub(before.saturating_sub(oldest.bytes()));
+            self.without_tasks += 1;
+        }
         while self.done.len() > DONE_MAX || (self.bytes > BYTES_MAX && self.done.len() > 1) {
-            let dropped = self.done.pop_front().map_or(0, |oldest| oldest.bytes());
-            self.bytes = self.bytes.saturating_sub(dropped);
+            let Some(oldest) = self.done.pop_front() else { break };
+            self.bytes = self.bytes.saturating_sub(oldest.bytes());
+            self.tasks = self.tasks.saturating_sub(oldest.tasks.len());
+            self.without_tasks = self.without_tasks.saturating_sub(1);
         }
     }
 
@@ -258,11 +324,15 @@ impl Batches {
                 plugin_us: us(info.plugin.time),
                 rows_read: info.rows_read(),
                 rows_written: info.output.rows,
+                bytes_read: info.bytes_read,
+                bytes_written: info.bytes_written,
                 shuffle_bytes: info.shuffle_bytes_written,
                 tasks: info.num_tasks,
                 failure: info.failure_reason.as_deref().map(kept),
             });
         }
+        let room = TASKS_MAX.saturating_sub(batch.tasks.len());
+        batch.tasks.extend(info.tasks.iter().take(room).map(|task| Task::of(info.stage_id.0, task)));
     }
 
     /// A task of a batch failed and runs again.

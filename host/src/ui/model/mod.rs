@@ -10,7 +10,7 @@ mod notes;
 mod saved;
 mod stages;
 
-pub(super) use batches::{Batch, BatchStatus, Batches, Input, Output, StageRun, ms};
+pub(super) use batches::{Batch, BatchStatus, Batches, Input, Output, StageRun, Task, ms};
 pub(super) use histogram::{BOUNDS_US, Histogram};
 pub(super) use history::{History, Slot, Spans};
 pub(super) use notes::{Level, Note, Notes};
@@ -52,6 +52,8 @@ pub(super) struct OutputName {
     /// How many times it ran, and how many times it failed.
     pub(super) runs: u64,
     pub(super) failures: u64,
+    /// The time in driver functions of the plugin while it ran.
+    pub(super) driver_us: u64,
 }
 
 /// A step of an upgrade.
@@ -173,6 +175,7 @@ impl Model {
                 self.batches.tell_stage(info);
                 self.stages.tell(run.0, info);
             }
+            Event::OperatorsSampled(info) => self.stages.tell_sample(run.0, info),
             Event::TaskRetried { task, reason, .. } => {
                 self.batches.tell_retry(task.batch.as_ms(), task.stage.0, task.partition, reason);
                 self.stages.tell_retry(run.0, task.stage.0);
@@ -278,6 +281,7 @@ impl Model {
                     (known.name, known.description) = (kept(&output.name).into(), kept(&output.description).into());
                 }
                 known.runs += 1;
+                known.driver_us = known.driver_us.saturating_add(batches::us(output.driver.time));
                 known.failures += u64::from(output.failure_reason.is_some());
             }
         }

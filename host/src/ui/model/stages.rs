@@ -3,20 +3,27 @@
 //! Owns the sums. The sums of a stage never go back.
 
 use super::batches::us;
-use crate::listener::{StageInfo, StageRows};
+use crate::listener::{SampleInfo, StageInfo, StageRows};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 /// The most stages that are told apart. Stages of driver functions may be many.
 const STAGES_MAX: usize = 512;
+/// The most samples that wait for the end of their stage.
+const EARLY_MAX: usize = 64;
 
 /// A part of an operator that runs in a stage.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(in crate::ui) struct Operator {
     pub(in crate::ui) node: u32,
     pub(in crate::ui) name: Option<String>,
     pub(in crate::ui) kind: String,
     pub(in crate::ui) role: String,
+    /// The rows on which the operator was timed, and its time on them.
+    #[serde(default)]
+    pub(in crate::ui) sampled_rows: u64,
+    #[serde(default)]
+    pub(in crate::ui) sampled_us: f64,
 }
 
 impl Operator {
@@ -41,7 +48,7 @@ impl From<&StageRows> for Rows {
 }
 
 /// A stage, over all batches.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(in crate::ui) struct Stage {
     pub(in crate::ui) operators: Vec<Operator>,
     pub(in crate::ui) inputs: Vec<Rows>,
@@ -71,6 +78,8 @@ impl Stage {
             name: operator.name.clone(),
             kind: operator.kind.clone(),
             role: operator.role.to_owned(),
+            sampled_rows: 0,
+            sampled_us: 0.0,
         });
         Self {
             operators: operators.collect(),
@@ -96,6 +105,43 @@ impl Stage {
         operator.map_or_else(|| self.output.kind.clone(), |operator| operator.label().to_owned())
     }
 
+    /// The share of an operator in the time that the stage spends in code of the plugin, from 0 to 1. `None` if the operators of
+    /// the stage were not timed yet.
+    pub(in crate::ui) fn share(&self, operator: &Operator) -> Option<f64> {
+        let all: f64 = self.operators.iter().map(|operator| operator.sampled_us).sum();
+        (all > 0.0).then(|| operator.sampled_us / all)
+    }
+
+    /// Divides a time of the stage among its operators, with their labels. What the host takes is in no part. If the operators
+    /// were not timed yet, all is the part of the stage.
+    pub(in crate::ui) fn parts(&self, us: u64) -> Vec<(String, u64)> {
+        let part = |operator: &Operator| {
+            let part = us as f64 * self.plugin_part() * self.share(operator)?;
+            Some((operator.label().to_owned(), part as u64))
+        };
+        let parts: Option<Vec<_>> = self.operators.iter().map(part).collect();
+        parts.filter(|parts| !parts.is_empty()).unwrap_or_else(|| vec![(self.label(), us)])
+    }
+
+    /// The part of the time of tasks that is spent in code of the plugin, from 0 to 1.
+    pub(in crate::ui) fn plugin_part(&self) -> f64 {
+        if self.task_time_us == 0 { 0.0 } else { (self.plugin_us as f64 / self.task_time_us as f64).min(1.0) }
+    }
+
+    /// Adds a sample to the operators that it has timed. Returns whether there are any.
+    fn tell_sample(&mut self, info: &SampleInfo) -> bool {
+        let mut is_mine = false;
+        for operator in &mut self.operators {
+            let is_same = |node: u32, role: &str| operator.node == node && operator.role == role;
+            if let Some(sample) = info.operators.iter().find(|sample| is_same(sample.node.0, sample.role)) {
+                operator.sampled_rows = operator.sampled_rows.saturating_add(info.rows);
+                operator.sampled_us += sample.time.as_secs_f64() * 1e6;
+                is_mine = true;
+            }
+        }
+        is_mine
+    }
+
     /// The rows of all inputs.
     pub(in crate::ui) fn rows_read(&self) -> u64 {
         self.inputs.iter().map(|input| input.rows).sum()
@@ -106,6 +152,8 @@ impl Stage {
 #[derive(Debug, Default)]
 pub(in crate::ui) struct Stages {
     known: BTreeMap<(u32, u32), Stage>,
+    /// Samples of stages that have not run yet, by run. A sample of the first task of a stage comes before the stage has ended.
+    early: VecDeque<(u32, SampleInfo)>,
 }
 
 impl Stages {
@@ -115,7 +163,14 @@ impl Stages {
         if self.known.len() >= STAGES_MAX && !self.known.contains_key(&key) {
             return;
         }
-        let stage = self.known.entry(key).or_insert_with(|| Stage::new(info));
+        let early = self.early.iter().filter(|(of_run, _)| *of_run == run).map(|(_, sample)| sample);
+        let stage = self.known.entry(key).or_insert_with(|| {
+            let mut stage = Stage::new(info);
+            for sample in early {
+                stage.tell_sample(sample);
+            }
+            stage
+        });
         stage.runs += 1;
         stage.failures += u64::from(info.failure_reason.is_some());
         stage.tasks += u64::from(info.num_tasks);
@@ -129,6 +184,17 @@ impl Stages {
             known.rows = known.rows.saturating_add(input.rows);
         }
         stage.output.rows = stage.output.rows.saturating_add(info.output.rows);
+    }
+
+    /// Operators were timed. An operator of a sample runs in the stages of the run that have the same part of the operator.
+    pub(in crate::ui) fn tell_sample(&mut self, run: u32, info: &SampleInfo) {
+        let stages = self.known.iter_mut().filter(|((of_run, _), _)| *of_run == run);
+        let is_known = stages.fold(false, |is_known, (_, stage)| stage.tell_sample(info) || is_known);
+        if !is_known {
+            self.early.push_back((run, info.clone()));
+            let more = self.early.len().saturating_sub(EARLY_MAX);
+            self.early.drain(..more);
+        }
     }
 
     /// What was known of a stage when a host ended.

@@ -3,8 +3,8 @@
 use super::*;
 use crate::ids::{StageId, TaskId};
 use crate::listener::{
-    LagInfo, OutputOperationInfo, PluginUse, ReceiverInfo, RunState, StageInfo, StageOperator, StageRows,
-    StreamInputInfo,
+    LagInfo, OperatorSample, OutputOperationInfo, PluginUse, ReceiverInfo, RunState, SampleInfo, StageInfo,
+    StageOperator, StageRows, StreamInputInfo, TaskInfo,
 };
 use crate::time::Duration;
 use proptest::prelude::*;
@@ -23,6 +23,7 @@ fn batch(number: u64, failure: Option<&str>) -> BatchInfo {
         start_time: Some(time),
         end_time: Some(time),
         duration: Some(Duration::from_millis(7)),
+        driver: PluginUse { time: Duration::from_millis(2), ..PluginUse::default() },
         failure_reason: failure.map(str::to_owned),
     };
     BatchInfo {
@@ -63,6 +64,8 @@ fn stage(number: u64) -> StageInfo {
         operators: vec![operator],
         inputs: vec![rows("source", 5)],
         output: rows("shuffle", 9),
+        bytes_read: 50,
+        bytes_written: 100,
         shuffle_bytes_written: 100,
         num_tasks: 2,
         submission_time: Time::from_ms(number * 1000),
@@ -71,7 +74,30 @@ fn stage(number: u64) -> StageInfo {
         task_time: Duration::from_millis(6),
         plugin: PluginUse { time: Duration::from_millis(3), calls: 8, memory_bytes: 1000 + number },
         failure_reason: None,
+        tasks: vec![task(number, 0), task(number, 1)],
     }
+}
+
+fn task(number: u64, partition: u32) -> TaskInfo {
+    TaskInfo {
+        partition,
+        attempts: 1 + partition,
+        start_time: Time::from_ms(number * 1000 + 1),
+        duration: Duration::from_millis(4),
+        task_time: Duration::from_millis(3),
+        rows_read: 2,
+        rows_written: 4,
+        bytes_read: 25,
+        bytes_written: 50,
+        plugin: PluginUse { time: Duration::from_micros(1500), calls: 4, memory_bytes: 1000 },
+        failure_reason: None,
+    }
+}
+
+fn sample(node: u32, role: &'static str, us: u64) -> Event {
+    let time = Duration::from_micros(us);
+    let operators = vec![OperatorSample { node: crate::ids::NodeId(node), role, time }];
+    Event::OperatorsSampled(SampleInfo { batch_time: Time::from_ms(1000), partition: 0, rows: 10, operators })
 }
 
 fn model() -> Model {
@@ -107,9 +133,36 @@ fn a_batch_is_shown_from_its_submission_to_its_end() {
     assert_eq!((known.label().as_str(), known.rows_read(), known.output.rows, known.retries), ("parse", 5, 9, 1));
     assert_eq!((known.plugin_us, known.plugin_calls, known.plugin_memory_bytes), (3000, 8, 1001));
     assert_eq!(found.stages[0].plugin_us, 3000);
+    let tasks: Vec<_> =
+        found.tasks.iter().map(|task| (task.stage, task.partition, task.attempts, task.plugin_us)).collect();
+    assert_eq!(tasks, [(0, 0, 1, 1500), (0, 1, 2, 1500)]);
+    assert_eq!((found.outputs[0].driver_us, model.outputs[&0].driver_us), (2000, 2000));
     assert_eq!((model.totals.batches_done, model.totals.batches_failed, model.totals.records_processed), (1, 1, 4));
     let notes: Vec<_> = model.notes.newest().map(|note| note.text.as_str()).collect();
     assert!(notes[0].ends_with("output counts failed: a trap"), "{notes:?}");
+}
+
+/// Half of the time in tasks is that of the plugin, and operators share that half by their samples.
+#[test]
+fn the_time_of_a_stage_is_divided_by_samples() {
+    let mut model = model();
+    // The sample of the first task comes before the end of its stage.
+    hear(&mut model, &sample(4, "apply", 40));
+    let mut info = stage(1);
+    let second = StageOperator { node: crate::ids::NodeId(5), name: None, kind: "map".to_owned(), role: "apply" };
+    info.operators.push(second);
+    hear(&mut model, &Event::StageCompleted(info));
+    let known = |model: &Model| model.stages.find(0, 0).unwrap().clone();
+    assert_eq!(known(&model).parts(1000), [("parse".to_owned(), 500), ("map".to_owned(), 0)]);
+    let mut other = self::model();
+    hear(&mut other, &Event::StageCompleted(stage(2)));
+    let other = known(&other);
+    assert_eq!((other.share(&other.operators[0]), other.parts(1000)), (None, vec![("parse".to_owned(), 1000)]));
+    for told in [sample(4, "apply", 50), sample(5, "apply", 10), sample(5, "reduce", 1000)] {
+        hear(&mut model, &told);
+    }
+    assert_eq!(known(&model).parts(1000), [("parse".to_owned(), 450), ("map".to_owned(), 50)]);
+    assert_eq!(known(&model).operators[0].sampled_rows, 20);
 }
 
 #[test]

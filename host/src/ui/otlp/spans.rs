@@ -1,4 +1,4 @@
-//! Spans of batches, outputs and stages, made of events.
+//! Spans of batches, outputs, stages and tasks, made of events.
 //!
 //! Owns which events become spans, and how many spans wait for the collector. A batch is a trace. Ids follow from the job,
 //! the run and the batch, so that each event becomes a span on its own.
@@ -13,6 +13,8 @@ use std::sync::{Arc, Mutex};
 
 /// The most spans that wait for the collector.
 const SPANS_MAX: usize = 4096;
+/// The most tasks of a stage that become spans.
+const TASKS_MAX: usize = 64;
 
 /// A span of time in which something was done.
 #[derive(Clone, Debug, PartialEq)]
@@ -149,6 +151,32 @@ impl Spans {
     }
 }
 
+impl Spans {
+    /// The tasks of a stage; each is a part of the stage.
+    fn tasks(&self, run: RunId, info: &StageInfo) -> impl Iterator<Item = Span> {
+        let stage = self.id(run, info.batch_time, &format!("stage {}", info.stage_id));
+        info.tasks.iter().take(TASKS_MAX).map(move |task| Span {
+            trace_id: self.trace_id(run, info.batch_time),
+            id: self.id(run, info.batch_time, &format!("task {}/{}", info.stage_id, task.partition)),
+            parent_id: Some(stage.clone()),
+            name: format!("task {}", task.partition),
+            start_ns: ns(task.start_time),
+            end_ns: ns(task.start_time) + task.duration.as_nanos(),
+            attributes: vec![
+                ("millstream.partition", Attribute::Number(task.partition.into())),
+                ("millstream.attempts", Attribute::Number(task.attempts.into())),
+                ("millstream.task_time_us", Attribute::Number(us(Some(task.task_time)))),
+                ("millstream.plugin_time_us", Attribute::Number(us(Some(task.plugin.time)))),
+                ("millstream.rows_read", Attribute::Number(task.rows_read)),
+                ("millstream.rows_written", Attribute::Number(task.rows_written)),
+                ("millstream.bytes_read", Attribute::Number(task.bytes_read)),
+                ("millstream.bytes_written", Attribute::Number(task.bytes_written)),
+            ],
+            failure: task.failure_reason.clone(),
+        })
+    }
+}
+
 impl QueuedListener for Spans {
     fn filter(&self) -> fn(&Event) -> bool {
         |event| matches!(event, Event::BatchCompleted(_) | Event::StageCompleted(_))
@@ -160,7 +188,10 @@ impl QueuedListener for Spans {
                 self.waiting.add(self.batch(run, info));
                 info.output_operations.values().for_each(|output| self.waiting.add(self.output(run, output)));
             }
-            Event::StageCompleted(info) => self.waiting.add(self.stage(run, info)),
+            Event::StageCompleted(info) => {
+                self.waiting.add(self.stage(run, info));
+                self.tasks(run, info).for_each(|span| self.waiting.add(span));
+            }
             _ => {}
         }
     }
