@@ -89,6 +89,7 @@ pub struct StreamingContext {
     memory: RunMemory,
     outputs: Outputs,
     sources: Sources,
+    unread_arguments: Vec<String>,
 }
 
 /// A plugin that was loaded, and the graph that it described.
@@ -96,6 +97,8 @@ pub struct Program {
     plugin: Arc<Plugin>,
     /// The nodes, as the plugin described them.
     pub described: Vec<DescribedNode>,
+    /// The arguments of the job that the program does not read.
+    unread_arguments: Vec<String>,
     /// The graph that these nodes form.
     pub graph: Graph,
 }
@@ -107,7 +110,11 @@ impl Program {
     /// Returns an error if the plugin fails, or if its graph is not valid.
     pub fn describe(settings: &Settings, plugin: Arc<Plugin>) -> Result<Self, Error> {
         let subject = settings.job.plugin.shown().into_owned();
-        let described = plugin.describe(&arguments(settings)).map_err(|failure| {
+        let description = plugin.describe(&arguments(settings)).map_err(|failure| {
+            if let Failure::Argument { name, .. } = &failure {
+                return Error::new(ErrorKind::User, format!("plugin {subject} cannot use its {failure}"))
+                    .help(format!("correct `{name}` in `args` of the table [job]"));
+            }
             // Describing a graph needs almost no memory, so the memory limit is too small for this plugin.
             if let Failure::OutOfMemory { asked: needed, limit } = failure {
                 return LoadError::TooMuchMemory { needed, limit }.into_error(&subject);
@@ -115,8 +122,16 @@ impl Program {
             Error::new(ErrorKind::Plugin, format!("plugin {subject} failed to describe its graph: {failure}"))
                 .help("run the plugin's `build` function natively with millstream::testing to see why")
         })?;
+        let described = description.nodes;
         let graph = Graph::from_described(&described).map_err(|errors| graph_error(&subject, &errors))?;
-        Ok(Self { plugin, described, graph })
+        let unread_arguments = match description.arguments_read {
+            Some(read) => settings.job.args.keys().filter(|name| !read.contains(name)).cloned().collect(),
+            None => Vec::new(),
+        };
+        for name in &unread_arguments {
+            tracing::warn!("{}", unread_argument(name));
+        }
+        Ok(Self { plugin, described, unread_arguments, graph })
     }
 }
 
@@ -192,7 +207,7 @@ impl StreamingContext {
         };
         // In addition to one instance for each thread: one for the driver, and one that is being thrown away.
         let instances = settings.engine.threads as usize + 2;
-        let runtime = Runtime::start(limits, instances).map_err(StartError::into_error)?;
+        let runtime = Runtime::start(limits, instances, settings.job.batch_interval).map_err(StartError::into_error)?;
         let subject = settings.job.plugin.shown().into_owned();
         let plugin = loader.load(Arc::new(runtime), bytes).map_err(|error| error.into_error(&subject))?;
         Ok(Arc::new(plugin))
@@ -203,7 +218,7 @@ impl StreamingContext {
     /// # Errors
     /// Returns an error if the graph does not fit the job file, or if the job file does not fit the machine.
     pub fn with_program(env: Env, settings: Settings, program: Program, receivers: &Receivers) -> Result<Self, Error> {
-        let Program { plugin, graph, described } = program;
+        let Program { plugin, graph, described, unread_arguments } = program;
         let subject = settings.job.plugin.shown().into_owned();
         let budget = MemoryBudget::new(settings.engine.memory_bytes, 0);
         let reserved = budget.and_then(|budget| {
@@ -236,12 +251,18 @@ impl StreamingContext {
             memory: RunMemory { budget, storage, instances },
             outputs,
             sources,
+            unread_arguments,
         })
     }
 
     /// The graph that the plugin described.
     pub fn graph(&self) -> &Graph {
         &self.graph
+    }
+
+    /// What looks wrong about the job and does not keep it from running.
+    pub fn warnings(&self) -> Vec<String> {
+        self.unread_arguments.iter().map(|name| unread_argument(name)).collect()
     }
 
     /// The outputs that write somewhere, each with the place: a topic, or the path of the files of a batch, in which
@@ -321,8 +342,13 @@ fn read_plugin(env: &Env, settings: &Settings) -> Result<Vec<u8>, Error> {
         if error.kind() == std::io::ErrorKind::FileTooLarge {
             return LoadError::TooLarge { limit }.into_error(&path.shown());
         }
-        Error::new(ErrorKind::User, format!("cannot read plugin {}: {error}", path.shown()))
-            .help("build it with `cargo build --release --target wasm32-wasip2`, and name the .wasm file in job.plugin")
+        let mut help =
+            "build it with `cargo build --release --target wasm32-wasip2`, and name the .wasm file in job.plugin"
+                .to_owned();
+        if error.kind() == std::io::ErrorKind::NotFound {
+            help.push_str("; there is no such file unless the [lib] of Cargo.toml has `crate-type = [\"cdylib\"]`");
+        }
+        Error::new(ErrorKind::User, format!("cannot read plugin {}: {error}", path.shown())).help(help)
     })
 }
 
@@ -337,6 +363,11 @@ fn spill_settings(settings: &Settings) -> SpillSettings {
 
 fn arguments(settings: &Settings) -> Vec<(String, String)> {
     settings.job.args.iter().map(|(name, value)| (name.clone(), value.clone())).collect()
+}
+
+/// The warning that the program does not read an argument.
+fn unread_argument(name: &str) -> String {
+    format!("the plugin does not read the argument `{name}` of job.args: is its name right?")
 }
 
 fn graph_error(subject: &str, errors: &[GraphError]) -> Error {

@@ -109,7 +109,7 @@ impl Job {
         let settings = settings(partitions);
         let plugin = loaded("network_word_count");
         let described = plugin.describe(&[]).expect("the plugin describes itself");
-        let graph = Arc::new(Graph::from_described(&described).expect("the graph is right"));
+        let graph = Arc::new(Graph::from_described(&described.nodes).expect("the graph is right"));
         let stages = Arc::new(StageGraph::cut(&graph, settings.job.parallelism));
         let budget = MemoryBudget::new(1 << 30, 0).expect("the budget is large enough");
         let executors = RealExecutors::start(2).expect("threads start");

@@ -51,7 +51,29 @@ fn a_plugin_that_behaves_runs() {
 fn a_panic_is_reported_with_its_message_and_record() {
     let failure = failure("panic");
     assert!(failure.contains("the plugin does not like this line"), "{failure}");
-    assert!(failure.contains("plugins/hostile/src/lib.rs:"), "{failure}");
+    assert!(failure.contains("plugins/hostile/src/lib.rs:") && !failure.contains("it asked for"), "{failure}");
+}
+
+/// What the standard library says of files and threads does not tell why there are none.
+#[test]
+fn what_the_sandbox_does_not_have_is_named_with_what_a_plugin_uses_instead() {
+    for (behaviour, own, advice) in [
+        (
+            "file",
+            "the words can be read",
+            "it asked for a file, and a plugin sees none: in driver functions, `files::read`",
+        ),
+        ("environment", "there is a home", "it asked for the environment, and a plugin has none: `ctx.arg(\"name\")`"),
+        ("thread", "failed to spawn thread", "it asked for a thread, and a plugin has only one: the host runs"),
+        ("socket", "", "it asked for the network, and a plugin has none: the sources and outputs of the job"),
+        ("sleep", "", "it asked to wait, and a plugin never waits: `job.batch_interval`"),
+        ("exit", "", "it asked to exit, which no plugin can"),
+    ] {
+        let failure = failure(behaviour);
+        assert!(failure.contains(own) && failure.contains(&format!("\n  {advice}")), "{behaviour}: {failure}");
+    }
+    let error = run("describe-file").error();
+    assert!(error.contains("\n  it asked for a file"), "{error}");
 }
 
 #[test]

@@ -3,13 +3,10 @@
 use millstream::*;
 
 fn build(ctx: &StreamingContext) {
-    let threads: u32 = ctx.arg("threads").and_then(|threads| threads.parse().ok()).unwrap_or(1);
+    let threads = ctx.arg_or("threads", 1u32);
     let pairs = |number| ctx.stream::<(Option<Text>, Text)>(&format!("messages-{number}"));
-    ctx.union((1..=threads.max(1)).map(|number| pairs(number).values().erase()))
-        .flat_map(|value| value.split('\t'))
-        .map(|word| (word, 1u64))
-        .reduce_by_key(|a, b| a + b)
-        .print();
+    let values: Vec<_> = (1..=threads.max(1)).map(|number| pairs(number).values()).collect();
+    ctx.union(values).flat_map(|value| value.split('\t')).map(|word| (word, 1u64)).reduce_by_key(|a, b| a + b).print();
 }
 millstream::plugin!(build);
 

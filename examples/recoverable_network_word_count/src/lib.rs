@@ -28,7 +28,7 @@ fn append(path: &str, batch: Time, line: &str) {
 }
 
 fn build(ctx: &StreamingContext) {
-    let path = ctx.arg("file").unwrap_or("counts.txt").to_owned();
+    let path = ctx.arg_or("file", "counts.txt".to_owned());
     let words = ctx.text_stream("lines").flat_map(|line| line.split(' '));
     let counts = words.map(|word| (word, 1i64)).reduce_by_key(|a, b| a + b);
     let _ = counts

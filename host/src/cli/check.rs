@@ -15,7 +15,7 @@ pub struct CheckArgs {
     #[command(flatten)]
     job: JobArgs,
     /// Print one JSON object instead: `{"job", "nodes", "outputs", "sources": [{"name", "type"}], "files": [{"output",
-    /// "path"}], "directories": [{"name", "path", "access"}]}`. An error is one JSON object on standard error:
+    /// "path"}], "directories": [{"name", "path", "access"}], "warnings": [text]}`. An error is one JSON object on standard error:
     /// `{"error": {"kind", "message", "help"}}`.
     #[arg(long)]
     pub json: bool,
@@ -72,6 +72,7 @@ pub fn check(args: &CheckArgs, receivers: &Receivers) -> Result<ExitCode, Error>
             "sources": sources,
             "files": files,
             "directories": granted,
+            "warnings": context.warnings(),
         })
         .to_string()
     } else {

@@ -12,6 +12,7 @@ mod generate;
 mod job;
 mod json_lines;
 mod list;
+mod log_filter;
 mod log_form;
 mod new;
 mod page;
@@ -191,8 +192,12 @@ fn run_program(commit: Option<&str>, receivers: &Receivers) -> ExitCode {
         Ok(cli) => cli,
         Err(refused) => return refuse(&refused),
     };
-    let filter = tracing_subscriber::EnvFilter::try_from_env("MILLSTREAM_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(cli.command.log_level()));
+    let given = std::env::var_os(log_filter::VARIABLE).map(|value| value.to_string_lossy().into_owned());
+    let filter = log_filter::filter(given.as_deref(), cli.command.log_level());
+    let (filter, refused) = match filter {
+        Ok(filter) => (filter, None),
+        Err(error) => (tracing_subscriber::EnvFilter::new("off"), Some(error)),
+    };
     let line = StatusLine::new(Box::new(std::io::stderr()));
     let stream = ErrorStream::start(line.clone());
     let log = stream.clone();
@@ -231,7 +236,10 @@ fn run_program(commit: Option<&str>, receivers: &Receivers) -> ExitCode {
         Command::Completions(args) => generate::completions(args, command),
         Command::Man(args) => generate::man(args, command),
     };
-    let outcome = catch_panic_of("the command", run).unwrap_or_else(|panic| Err(Error::from(&panic)));
+    let outcome = match refused {
+        Some(error) => Err(error),
+        None => catch_panic_of("the command", run).unwrap_or_else(|panic| Err(Error::from(&panic))),
+    };
     let (code, last_words) = match outcome {
         Ok(code) => (code, String::new()),
         Err(error) => (ExitCode::from(error.kind.exit_code()), words(&error, json)),

@@ -254,7 +254,7 @@ struct NewRun {
 impl NewRun {
     /// Puts a run together.
     fn make(job: &JobParts, program: Program, options: OtherOptions) -> Result<Self, Error> {
-        let Program { plugin, described, graph } = program;
+        let Program { plugin, described, graph, .. } = program;
         let settings = options.settings.unwrap_or_else(|| job.settings.clone());
         job.check(&graph, &settings)?;
         let subject = settings.job.plugin.shown().into_owned();

@@ -118,6 +118,7 @@ fn input(graph: &Graph, branch: &Branch) -> Option<(NodeId, RecordType)> {
         | StageInput::Coalesced { node, .. }
         | StageInput::Window { node, .. }
         | StageInput::Slice { node, .. }
+        | StageInput::Empty { node }
         | StageInput::State { node, .. }
         | StageInput::Shuffles { node } => Some((node, graph.node(node)?.rows.clone()?)),
         StageInput::Shuffle { node, .. } | StageInput::Sliding { node, .. } => {

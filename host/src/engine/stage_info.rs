@@ -69,6 +69,7 @@ impl StageTally {
                 StageInput::Shuffle { node, .. } | StageInput::Shuffles { node } => ("shuffle", node),
                 StageInput::DataSet { node }
                 | StageInput::Slice { node, .. }
+                | StageInput::Empty { node }
                 | StageInput::Coalesced { of: node, .. } => ("data_set", node),
                 StageInput::Window { node, .. } | StageInput::Sliding { node, .. } => ("window", node),
                 StageInput::State { of: node, .. } => ("state", node),

@@ -112,6 +112,7 @@ impl Shared {
                 let partitions = data_set(of, time).ok_or_else(|| not_kept(request, node, of, time))?;
                 one_each(&mut (0..partitions).map(|partition| InputPiece::DataSet { node: of, batch: time, partition }))
             }
+            StageInput::Empty { .. } => Ok(vec![Vec::new()]),
             StageInput::Coalesced { of: node, partitions: wanted, .. } => {
                 let partitions = data_set(node, batch).ok_or_else(|| internal(reader))?;
                 let wanted = wanted.clamp(1, partitions.max(1));

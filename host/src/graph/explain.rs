@@ -279,7 +279,9 @@ fn explain_stage(graph: &Graph, cut: &StageGraph, stage: &Stage) -> ExplainedSta
     };
     let branch = |branch: &Branch| ExplainedBranch {
         reads: match branch.input {
-            StageInput::Source { node } | StageInput::Load { node } => Reads::Source { node: node.0 },
+            StageInput::Source { node } | StageInput::Load { node } | StageInput::Empty { node } => {
+                Reads::Source { node: node.0 }
+            }
             StageInput::Shuffle { stage, .. } => Reads::Shuffle { stage: stage.0 },
             StageInput::Shuffles { node } => shuffles(node),
             StageInput::DataSet { node } | StageInput::Slice { of: node, .. } => Reads::DataSet { node: node.0 },

@@ -41,6 +41,7 @@ pub(super) enum Work {
     SaveAsFile(FileFormat),
     Load(FileFormat),
     Slice,
+    Empty,
     SaveAsFiles(FileFormat),
     SaveToKafka,
 }
@@ -84,6 +85,8 @@ pub const KINDS: &[Kind] = &[
     busy("map_partitions_with_index", ONE, Work::Narrow),
     busy("glom", ONE, Work::Narrow),
     busy("foreach_partition", ONE, Work::Narrow),
+    // Its rows come from the driver function.
+    busy("parallelize", ONE, Work::Narrow),
     quiet("zip_with_index", ONE, Work::Narrow),
     busy("count_partition", ONE, Work::Narrow),
     quiet("reduce_partition", ONE, Work::Narrow),
@@ -133,6 +136,7 @@ pub const KINDS: &[Kind] = &[
     busy("csv_file", NONE, Work::Load(FileFormat::Csv)),
     busy("json_file", NONE, Work::Load(FileFormat::Json)),
     busy("slice", NONE, Work::Slice),
+    quiet("empty", NONE, Work::Empty),
 ];
 
 impl Kind {

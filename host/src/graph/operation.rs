@@ -91,6 +91,8 @@ pub enum Operation {
         /// The batch.
         time: Time,
     },
+    /// One partition without rows. Only driver functions can make such a node.
+    Empty,
     /// The rows of each batch are saved in a directory `PREFIX-TIME[.SUFFIX]`.
     SaveAsFiles {
         /// The format of the files.
@@ -137,7 +139,7 @@ impl Operation {
 
     /// Whether only a driver function can make the operation.
     pub const fn is_of_data_set(&self) -> bool {
-        matches!(self, Self::SaveAsFile { .. } | Self::Load { .. } | Self::Slice { .. })
+        matches!(self, Self::SaveAsFile { .. } | Self::Load { .. } | Self::Slice { .. } | Self::Empty)
     }
 }
 

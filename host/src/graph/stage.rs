@@ -116,6 +116,11 @@ pub enum StageInput {
         /// The batch.
         time: Time,
     },
+    /// One partition without rows.
+    Empty {
+        /// The node that stands for the partition.
+        node: NodeId,
+    },
     /// A data set that another stage wrote.
     DataSet {
         /// The node whose rows the data set holds.

@@ -65,6 +65,14 @@ pub enum Failure {
     /// The plugin refused the call with an error of the interface.
     #[error("{0}")]
     Refused(String),
+    /// The plugin cannot use an argument of the job.
+    #[error("argument `{name}`: {why}")]
+    Argument {
+        /// The name of the argument.
+        name: String,
+        /// Why the plugin cannot use the value.
+        why: String,
+    },
     /// A data set that a driver function asked for could not be computed.
     #[error("{0}")]
     Action(String),

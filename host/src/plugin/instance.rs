@@ -44,6 +44,11 @@ impl Instance {
         }
     }
 
+    /// The host's side of the instance.
+    pub(super) fn state(&mut self) -> &mut TaskState {
+        self.store.data_mut()
+    }
+
     /// Calls a function of the plugin, within the limits.
     pub(super) fn call<T>(
         &mut self,

@@ -115,16 +115,18 @@ impl Cancel {
 pub struct Runtime {
     pub(super) engine: Engine,
     pub(super) limits: Limits,
+    /// The batch interval of the job, for plugins that ask for it.
+    pub(super) batch_interval: Duration,
     stop_ticker: Arc<AtomicBool>,
     ticker: Option<JoinHandle<()>>,
 }
 
 impl Runtime {
-    /// Starts an engine with room for `instances` instances at a time.
+    /// Starts an engine with room for `instances` instances at a time, for a job with this batch interval.
     ///
     /// # Errors
     /// If the engine refuses its settings, or if the system refuses a thread or the address space.
-    pub fn start(limits: Limits, instances: usize) -> Result<Self, StartError> {
+    pub fn start(limits: Limits, instances: usize, batch_interval: Duration) -> Result<Self, StartError> {
         let engine = Engine::new(&config(&limits, instances)).map_err(|error| StartError::new(instances, error))?;
         let stop_ticker = Arc::new(AtomicBool::new(false));
         let (ticking, stop) = (engine.weak(), stop_ticker.clone());
@@ -138,7 +140,7 @@ impl Runtime {
             }
         });
         let ticker = ticker.map_err(|error| StartError::new(instances, error.into()))?;
-        Ok(Self { engine, limits, stop_ticker, ticker: Some(ticker) })
+        Ok(Self { engine, limits, batch_interval, stop_ticker, ticker: Some(ticker) })
     }
 }
 

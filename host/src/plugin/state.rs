@@ -9,6 +9,7 @@ use super::failure::{Failure, TracedPlace};
 use super::functions::Functions;
 use super::limits::{Limits, MemoryLimiter, Stopwatch, Used};
 use super::log::{Output, PluginLog};
+use super::off_limits::OffLimits;
 use super::operator_clock::OperatorClock;
 use super::program::TaskProgram;
 use super::runtime::{Cancel, Runtime};
@@ -49,6 +50,11 @@ pub(super) struct TaskState {
     pub(super) emitted_state: Emitted,
     panic: Option<String>,
     failure: Option<Failure>,
+    /// The last thing that the plugin asked for and that the sandbox does not have.
+    pub(super) off_limits: Option<OffLimits>,
+    batch_interval: crate::time::Duration,
+    /// The arguments that the program has read; `None` if the plugin does not say it.
+    pub(super) arguments_read: Option<Vec<String>>,
     pub(super) place: Option<TracedPlace>,
     /// Times the operators. `None` unless the task is a sample.
     pub(super) operators: Option<OperatorClock>,
@@ -81,6 +87,9 @@ impl TaskState {
             emitted_state: Emitted::new(None),
             panic: None,
             failure: None,
+            off_limits: None,
+            batch_interval: runtime.batch_interval,
+            arguments_read: None,
             place: None,
             operators: None,
             variables: None,
@@ -203,6 +212,15 @@ impl interface::Host for TaskState {
         Ok(())
     }
 
+    fn batch_interval(&mut self) -> wasmtime::Result<u64> {
+        Ok(u64::try_from(self.batch_interval.as_millis()).unwrap_or(u64::MAX))
+    }
+
+    fn arguments_read(&mut self, names: Vec<String>) -> wasmtime::Result<()> {
+        self.arguments_read = Some(names);
+        Ok(())
+    }
+
     fn panicked(&mut self, message: String) -> wasmtime::Result<()> {
         self.panic = Some(foreign(&message));
         Ok(())
@@ -249,7 +267,10 @@ pub(super) fn classify(state: &mut TaskState, limits: &Limits, error: &wasmtime:
     }
     match (state.failure.take(), state.panic.take(), trap) {
         (Some(failure), _, _) => failure,
-        (None, Some(message), _) => Failure::Panicked(message),
+        (None, Some(message), _) => {
+            let found = OffLimits::of_panic(&message).or(state.off_limits);
+            Failure::Panicked(OffLimits::advise(found, message))
+        }
         (None, None, Some(Trap::StackOverflow)) => Failure::StackOverflow,
         (None, None, _) => {
             // The root cause is the reason. The rest of the error is a backtrace.
@@ -258,7 +279,7 @@ pub(super) fn classify(state: &mut TaskState, limits: &Limits, error: &wasmtime:
             if cause.ends_with("fuel allocated for hostcalls has been exhausted") {
                 return Failure::HandedTooMuch(limits.result_bytes);
             }
-            Failure::Trapped(foreign(&cause))
+            Failure::Trapped(OffLimits::advise(state.off_limits, foreign(&cause)))
         }
     }
 }

@@ -2,10 +2,12 @@
 //!
 //! Owns the WASI that a component built with `std` gets. Clocks show the batch time, random numbers follow from the
 //! task, standard output goes to the log, the environment is empty, and there are no files. All other functions of WASI
-//! 0.2 trap when they are called, sleeping included. No functions of other namespaces are linked.
+//! 0.2 trap when they are called, sleeping included. What a plugin asks for in vain is noted, for the message if the plugin
+//! fails. No functions of other namespaces are linked.
 
 use super::load_error::LoadError;
 use super::log::Output;
+use super::off_limits::OffLimits;
 use super::state::TaskState;
 use wasmtime::component::types::{self, ComponentItem};
 use wasmtime::component::{Component, Linker, LinkerInstance, Resource, ResourceType};
@@ -58,13 +60,20 @@ const INTERFACES: [(&str, Define); 9] = [
         instance.func_wrap("get-stderr", |_, (): ()| Ok((Handle::new_own(STDERR),)))
     }),
     ("cli/environment", |instance| {
+        // Not noted: the C library may ask for the environment when a plugin begins, whatever the plugin does.
         instance.func_wrap("get-environment", |_, (): ()| Ok((Vec::<(String, String)>::new(),)))?;
-        instance.func_wrap("get-arguments", |_, (): ()| Ok((Vec::<String>::new(),)))?;
+        instance.func_wrap("get-arguments", |mut store, (): ()| {
+            store.data_mut().off_limits = Some(OffLimits::Environment);
+            Ok((Vec::<String>::new(),))
+        })?;
         instance.func_wrap("initial-cwd", |_, (): ()| Ok((None::<String>,)))
     }),
     ("filesystem/preopens", |instance| {
         instance.resource("descriptor", ResourceType::host::<()>(), |_, _| Ok(()))?;
-        instance.func_wrap("get-directories", |_, (): ()| Ok((Vec::<(Handle, String)>::new(),)))
+        instance.func_wrap("get-directories", |mut store, (): ()| {
+            store.data_mut().off_limits = Some(OffLimits::Files);
+            Ok((Vec::<(Handle, String)>::new(),))
+        })
     }),
     ("clocks/monotonic-clock", |instance| {
         instance.func_wrap("now", |store, (): ()| Ok((store.data().batch_ms().saturating_mul(1_000_000),)))
@@ -183,11 +192,16 @@ fn trap_all(
     place: &str,
 ) -> wasmtime::Result<()> {
     let mut instance = linker.instance(imported)?;
+    let wasi = imported.strip_prefix("wasi:").and_then(|name| name.split('@').next());
+    let off_limits = wasi.and_then(OffLimits::of_interface);
     for (name, item) in interface.exports(component.engine()) {
         match item.ty {
             ComponentItem::ComponentFunc(_) => {
                 let message = format!("{imported} {name} is not available {place}");
-                instance.func_new(name, move |_, _, _, _| Err(wasmtime::Error::msg(message.clone())))?;
+                instance.func_new(name, move |mut store, _, _, _| {
+                    store.data_mut().off_limits = off_limits;
+                    Err(wasmtime::Error::msg(message.clone()))
+                })?;
             }
             ComponentItem::Resource(_) => instance.resource(name, ResourceType::host::<()>(), |_, _| Ok(()))?,
             _ => {}

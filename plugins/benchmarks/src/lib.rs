@@ -55,21 +55,19 @@ fn side(lines: &DStream<Text>, side: &'static str) -> DStream<(u64, u64)> {
 }
 
 fn build(ctx: &StreamingContext) {
-    if let Some(program) = ctx.arg("program").filter(|program| program.starts_with("state-")) {
-        states::build(ctx, program);
-        return;
-    }
-    if ctx.arg("program") == Some("soak") {
-        soak::build(ctx);
-        return;
+    let program = ctx.arg("program");
+    match program.as_deref() {
+        Some(program) if program.starts_with("state-") => return states::build(ctx, program),
+        Some("soak") => return soak::build(ctx),
+        _ => {}
     }
     let lines = ctx.text_stream("lines");
-    match ctx.arg("program") {
+    match program.as_deref() {
         Some("grep") => lines.filter(|line| line.contains("needle")).count().print(),
         Some("count-by-value") => lines.flat_map(|line| line.split(' ')).count_by_value().count().print(),
         Some("count") => lines.count().print(),
         Some("first") => lines.print_n(1),
-        Some("kafka") => lines.save_to_kafka(ctx.arg("topic").unwrap_or("out")),
+        Some("kafka") => lines.save_to_kafka(&ctx.arg_or("topic", "out".to_owned())),
         Some("files-and-kafka") => {
             let lines = lines.erase();
             lines.save_as_text_files("lines", "txt").name("lines");
@@ -92,7 +90,7 @@ fn build(ctx: &StreamingContext) {
             charged.map(|trade| u64::from(trade.account)).reduce(|a, b| a.max(b)).print()
         }
         Some("window") => {
-            let length = ctx.arg("length").and_then(|length| length.parse().ok()).unwrap_or(1);
+            let length = ctx.arg_or("length", 1);
             lines.flat_map(|line| line.split(' ')).count_by_window(seconds(length)).print()
         }
         other => panic!("there is no program {other:?}"),

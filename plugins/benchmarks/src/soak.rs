@@ -15,9 +15,9 @@ const SNAPSHOT_BATCHES: u64 = 20;
 
 /// Builds the program. The job's argument `batch_ms` is the batch interval, and `out` is the place of the texts.
 pub fn build(ctx: &StreamingContext) {
-    let batch_ms = ctx.arg("batch_ms").and_then(|ms| ms.parse().ok()).unwrap_or(1000);
+    let batch_ms = ctx.arg_or("batch_ms", 1000);
     let batches = |count: u64| milliseconds(batch_ms * count);
-    let out = ctx.arg("out").unwrap_or("out:");
+    let out = &ctx.arg_or("out", "out:".to_owned());
     let place = |name: &str| format!("{out}{name}");
     let records = |source: &str| ctx.text_stream(source).flat_map(|line| pair::<u64>(&line)).erase();
     let (lines, files, posts) = (records("lines"), records("files"), records("posts"));

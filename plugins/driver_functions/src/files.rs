@@ -277,7 +277,7 @@ fn slices<C: Chain<Out = i64>>(ctx: &StreamingContext, numbers: &DStream<i64, C>
 
 /// Functions that do something with the path in the job's argument `path`.
 fn with_a_path<C: Chain<Out = i64>>(ctx: &StreamingContext, numbers: &DStream<i64, C>, function: &str) -> bool {
-    let path = ctx.arg("path").unwrap_or_default().to_owned();
+    let path = ctx.arg("path").unwrap_or_default();
     match function {
         "write_path" => numbers.foreach_rdd(move |_| files::write(&path, "written by a plugin")),
         "read_path" => numbers

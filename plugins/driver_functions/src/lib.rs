@@ -35,7 +35,7 @@ fn transforms<C: Chain<Out = i64>>(ctx: &StreamingContext, numbers: &DStream<i64
         }
         "another_shape_each_batch" => {
             let shape = |rdd: Rdd<i64>| match rdd.count() {
-                0 => rdd.map(|_| -1).erase(),
+                0 => rdd.map(|_| -1i64).erase(),
                 n if n % 2 == 0 => rdd.repartition(n as u32).map_partitions(|values| values.max()).erase(),
                 _ => pairs(&rdd).reduce_by_key(|a, b| a + b).partitions(3).values().erase(),
             };
@@ -66,6 +66,48 @@ fn transforms<C: Chain<Out = i64>>(ctx: &StreamingContext, numbers: &DStream<i64
             let transformed = numbers.transform(|rdd| pairs(&rdd).group_by_key());
             transformed.count().print_n(100);
             transformed.print_n(100)
+        }
+        _ => return false,
+    };
+    true
+}
+
+/// Data sets of rows that the function has.
+fn of_rows<C: Chain<Out = i64>>(ctx: &StreamingContext, numbers: &DStream<i64, C>, function: &str) -> bool {
+    match function {
+        "parallelize" => {
+            let largest = |rdd: Rdd<i64>| {
+                let largest = rdd.parallelize(rdd.top(2));
+                let more = rdd.context().parallelize([100i64]).union(&rdd.context().empty());
+                largest.union(&more).map(|n| (n, n * 2))
+            };
+            numbers.transform(largest).print_n(100)
+        }
+        "zip" => {
+            numbers.transform(|rdd| rdd.filter(|n| *n > 1).zip(&rdd.map(|n| n * 10).filter(|n| *n > 10))).print_n(100)
+        }
+        "take_sample" => {
+            let samples = |rdd: Rdd<i64>| {
+                let (once, often) = (rdd.take_sample(false, 3, 1), rdd.take_sample(true, 4, 2));
+                rdd.parallelize([once, often])
+            };
+            numbers.transform(samples).print_n(100)
+        }
+        "of_several_types" => {
+            let texts = numbers.map(|n| (n, n.to_string()));
+            let counts = numbers.count();
+            let joined = ctx.transform((numbers, &texts, counts), |(numbers, texts, counts), time| {
+                let (count, time) = (counts.first().unwrap_or_default(), time.as_ms());
+                pairs(&numbers).map(|(_, n)| (n, n * 2)).join(&texts).map_values(move |both| (both, count, time))
+            });
+            joined.print_n(100)
+        }
+        "statistics" => {
+            let statistics = |rdd: Rdd<i64>| {
+                let stats = rdd.stats();
+                rdd.parallelize([(rdd.sum(), rdd.mean(), (stats.count, stats.sum(), stats.min, stats.max))])
+            };
+            numbers.transform(statistics).print_n(100)
         }
         _ => return false,
     };
@@ -217,8 +259,9 @@ fn outputs<C: Chain<Out = i64>>(numbers: &DStream<i64, C>, function: &str) {
 
 fn build(ctx: &StreamingContext) {
     let numbers = ctx.stream::<i64>("lines");
-    let function = ctx.arg("function").unwrap_or_default().to_owned();
+    let function = ctx.arg("function").unwrap_or_default();
     let is_known = transforms(ctx, &numbers, &function)
+        || of_rows(ctx, &numbers, &function)
         || operations(&numbers, &function)
         || orders(&numbers, &function)
         || files::functions(ctx, &numbers, &function)

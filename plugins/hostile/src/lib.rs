@@ -50,6 +50,10 @@ fn misbehave(how: &str) {
         }
         "exit" => std::process::exit(0),
         "sleep" => std::thread::sleep(std::time::Duration::from_secs(3600)),
+        "file" => drop(std::fs::read_to_string("/etc/words").expect("the words can be read")),
+        "environment" => drop(std::env::var("HOME").expect("there is a home")),
+        "socket" => drop(std::net::TcpStream::connect("127.0.0.1:80").expect("the server answers")),
+        "thread" => std::thread::spawn(|| ()).join().expect("the thread ends"),
         "offsets-descend" => emit(2, &[&[], &offsets(&[0, 4, 2]), b"abcd"]),
         "offsets-beyond" => emit(1, &[&[], &offsets(&[0, 1000]), b"abcd"]),
         "offsets-negative" => emit(1, &[&[], &offsets(&[-4, 4]), b"abcd"]),
@@ -86,7 +90,7 @@ fn misbehave(how: &str) {
 
 #[expect(clippy::disallowed_methods, reason = "that is what it is here for")]
 fn build(ctx: &StreamingContext) {
-    let how = ctx.arg("does").unwrap_or("behave").to_owned();
+    let how = ctx.arg_or("does", "behave".to_owned());
     if memory::use_memory(ctx, &how) {
         return;
     }
@@ -94,9 +98,10 @@ fn build(ctx: &StreamingContext) {
         "describe-panic" => panic!("no graph today"),
         "describe-loop" => misbehave("loop"),
         "describe-allocate" => misbehave("allocate"),
+        "describe-file" => misbehave("file"),
         "describe-emit" => misbehave("not-utf8"),
         "no-output" => {
-            ctx.text_stream("lines");
+            let _ = ctx.text_stream("lines");
             return;
         }
         "partitions" => {

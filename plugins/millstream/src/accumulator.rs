@@ -209,6 +209,7 @@ impl StreamingContext {
     /// });
     /// job.batch("lines", ["1", "two", "3"]).run();
     /// ```
+    #[doc(alias = "longAccumulator")]
     pub fn long_accumulator(&self, name: &str) -> LongAccumulator {
         LongAccumulator(self.graph.accumulators.of_name(name))
     }
@@ -228,6 +229,7 @@ impl StreamingContext {
     /// });
     /// job.batch("prices", [1.5, 0.25]).run();
     /// ```
+    #[doc(alias = "doubleAccumulator")]
     pub fn double_accumulator(&self, name: &str) -> DoubleAccumulator {
         DoubleAccumulator(self.graph.accumulators.of_name(name))
     }
@@ -248,6 +250,7 @@ impl StreamingContext {
     /// });
     /// job.batch("words", ["the", "question", "whether"]).run();
     /// ```
+    #[doc(alias = "collectionAccumulator")]
     pub fn collection_accumulator<T: Record>(&self, name: &str) -> CollectionAccumulator<T> {
         CollectionAccumulator(self.graph.accumulators.of_name(name))
     }

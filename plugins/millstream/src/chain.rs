@@ -1,8 +1,12 @@
-//! [`Chain`]: the operators between two shuffles, fused into one loop by the compiler.
+//! [`Chain`]: the operators between two shuffles, fused into one loop by the compiler. Programs name at most [`Chain`]
+//! itself, in functions that take any stream: `fn words(lines: &DStream<Text, impl Chain<Out = Text>>)`.
 //!
 //! Owns the two forms of an operator. In the fused form the whole chain is one type, and no call is indirect. In the
 //! dynamic form each operator is a boxed function. The dynamic form lets a stage begin or end at any node, and lets a
 //! traced run report each record before each operator. Never emits rows: see `task.rs`.
+
+pub use crate::flow::{Flow, InBatch, InStream};
+pub use crate::streams::{SameStreams, Stream, Streams};
 
 use crate::ids::NodeId;
 use crate::record::{Column, Record};

@@ -5,8 +5,13 @@ use crate::flow::{DStream, cut};
 use crate::graph::{Code, Graph, Value};
 use crate::kind::Kind;
 use crate::record::Record;
+use crate::runtime;
+use crate::streams::SameStreams;
 use crate::text::Text;
+use std::fmt::Display;
 use std::rc::Rc;
+use std::str::FromStr;
+use std::time::Duration;
 
 /// The entry point of a program: it makes the program's first streams.
 pub struct StreamingContext {
@@ -28,6 +33,8 @@ impl StreamingContext {
     ///     .run();
     /// assert_eq!(printed[0].rows, ["to be", "or not"]);
     /// ```
+    #[doc(alias = "socketTextStream")]
+    #[doc(alias = "textFileStream")]
     pub fn text_stream(&self, source: &str) -> DStream<Text, Cut<Text>> {
         self.stream(source)
     }
@@ -41,28 +48,33 @@ impl StreamingContext {
     ///     .run();
     /// assert_eq!(printed[0].rows, ["(1,true)"]);
     /// ```
+    #[doc(alias = "queueStream")]
     pub fn stream<T: Record>(&self, source: &str) -> DStream<T, Cut<T>> {
         let node = self.graph.add::<T>(Kind::Source, Vec::new(), Code::default());
         self.graph.change(node, |node| node.parameters.push(("source", Value::Text(source.to_owned()))));
         cut(&self.graph, node)
     }
 
-    /// Makes a stream of the values of all `streams`, in the order of the streams. Spark: `StreamingContext.union`.
+    /// Makes a stream of the values of all `streams`, in the order of the streams. `streams` is a tuple of two to six
+    /// streams, however each of them was built, or an array, a `Vec` or a slice of streams of one type. Spark:
+    /// `StreamingContext.union`.
     ///
     /// ```
     /// use millstream::testing;
-    /// let printed = testing::Job::new(|ctx| {
-    ///     let streams = ["a", "b", "c"].map(|source| ctx.stream::<u32>(source).erase());
-    ///     ctx.union(streams).print();
+    /// let job = testing::Job::new(|ctx| {
+    ///     let numbers = ctx.stream::<u32>("a");
+    ///     ctx.union((&numbers, numbers.map(|n| n * 10))).print();
+    ///     ctx.union(["a", "b", "c"].map(|source| ctx.stream::<u32>(source))).print();
     /// });
-    /// let printed = printed.batch("a", [1u32]).batch("b", [2u32]).batch("c", [3u32]).run();
-    /// assert_eq!(printed[0].rows, ["1", "2", "3"]);
+    /// let printed = job.batch("a", [1u32]).batch("b", [2u32]).batch("c", [3u32]).run();
+    /// assert_eq!(printed[0].rows, ["1", "10"]);
+    /// assert_eq!(printed[1].rows, ["1", "2", "3"]);
     /// ```
     ///
     /// # Panics
     /// If `streams` is empty.
-    pub fn union<T: Record>(&self, streams: impl IntoIterator<Item = DStream<T>>) -> DStream<T> {
-        let union = streams.into_iter().reduce(|first, second| first.union(&second).erase());
+    pub fn union<S: SameStreams>(&self, streams: S) -> DStream<S::Item> {
+        let union = streams.each().into_iter().reduce(|first, second| first.union(&second).erase());
         union.expect("a union needs at least one stream")
     }
 
@@ -71,13 +83,47 @@ impl StreamingContext {
     /// ```
     /// use millstream::testing;
     /// let job = testing::Job::new(|ctx| {
-    ///     let shortest: usize = ctx.arg("shortest").and_then(|n| n.parse().ok()).unwrap_or(1);
+    ///     let greeting = ctx.arg("greeting").unwrap_or("hello".to_owned());
+    ///     ctx.text_stream("names").map(move |name| format!("{greeting} {name}")).print();
+    /// });
+    /// let printed = job.arg("greeting", "good morning").batch("names", ["tom"]).run();
+    /// assert_eq!(printed[0].rows, ["good morning tom"]);
+    /// ```
+    pub fn arg(&self, name: &str) -> Option<String> {
+        self.graph.argument(name).map(str::to_owned)
+    }
+
+    /// The value of the argument `name` as a number or another type, from the job file's `args`; `default` if the job file
+    /// does not set it. If the value cannot be parsed, the job does not start, and the message names the argument.
+    ///
+    /// ```
+    /// use millstream::testing;
+    /// let job = testing::Job::new(|ctx| {
+    ///     let shortest = ctx.arg_or("shortest", 1usize);
     ///     ctx.text_stream("words").filter(move |word| word.len() >= shortest).print();
     /// });
     /// let printed = job.arg("shortest", "3").batch("words", ["to", "be", "not"]).run();
     /// assert_eq!(printed[0].rows, ["not"]);
     /// ```
-    pub fn arg(&self, name: &str) -> Option<&str> {
-        self.graph.arguments.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    pub fn arg_or<T: FromStr<Err: Display>>(&self, name: &str, default: T) -> T {
+        let Some(value) = self.graph.argument(name) else { return default };
+        value.parse().unwrap_or_else(|error| {
+            self.graph.invalid_argument(name, format!("`{value}` is no {}: {error}", std::any::type_name::<T>()));
+            default
+        })
+    }
+
+    /// The job's batch interval. Spark: the duration that the context is made with.
+    ///
+    /// ```
+    /// use millstream::{seconds, testing};
+    /// let job = testing::Job::new(|ctx| {
+    ///     let per_minute = 60 / ctx.batch_interval().as_secs();
+    ///     ctx.text_stream("lines").count().map(move |lines| lines * per_minute).print();
+    /// });
+    /// assert_eq!(job.batch_interval(seconds(5)).batch("lines", ["a", "b"]).run()[0].rows, ["24"]);
+    /// ```
+    pub fn batch_interval(&self) -> Duration {
+        runtime::batch_interval()
     }
 }

@@ -4,12 +4,14 @@
 
 use crate::chain::{Chain, Cut};
 use crate::context::StreamingContext;
-use crate::flow::{DStream, Rdd, cut};
+use crate::flow::{DStream, Rdd, cut, data_set};
 use crate::graph::{Code, DriverCode, Graph};
 use crate::ids::NodeId;
 use crate::kind::Kind;
+use crate::load::DriverContext;
 use crate::output::Output;
 use crate::record::Record;
+use crate::streams::Streams;
 use crate::time::Time;
 use std::rc::Rc;
 
@@ -18,11 +20,6 @@ pub(crate) fn check(graph: &Graph) {
     if let Some(problem) = graph.problem() {
         panic!("{problem}");
     }
-}
-
-/// Makes the handle of a stream's data set in the current batch.
-pub(crate) fn data_set<T: Record>(graph: &Rc<Graph>, stream: NodeId) -> Rdd<T> {
-    cut::<T, _>(graph, stream).erase()
 }
 
 /// Adds a `transform` node with these parents.
@@ -71,7 +68,7 @@ impl<T: Record, C: Chain<Out = T>> DStream<T, C> {
         self.transform_with_time(move |rdd, _| function(rdd))
     }
 
-    /// As [`transform`](Self::transform), but the function also gets the batch's time.
+    /// As [`transform`](Self::transform), but the function also gets the batch's time. Spark: `transform`.
     ///
     /// ```
     /// use millstream::testing;
@@ -80,6 +77,7 @@ impl<T: Record, C: Chain<Out = T>> DStream<T, C> {
     /// });
     /// assert_eq!(out, [vec![(1000, 7)], vec![(2000, 8)]]);
     /// ```
+    #[doc(alias = "transform")]
     pub fn transform_with_time<U, D>(
         &self,
         function: impl Fn(Rdd<T>, Time) -> Rdd<U, D> + 'static,
@@ -104,6 +102,7 @@ impl<T: Record, C: Chain<Out = T>> DStream<T, C> {
     /// let printed = printed.batch("words", [1u32, 2, 3]).batch("banned", [2u32]).run();
     /// assert_eq!(printed[0].rows, ["1", "3"]);
     /// ```
+    #[doc(alias = "transformWith")]
     pub fn transform_with<V, E, U, D>(
         &self,
         other: &DStream<V, E>,
@@ -138,11 +137,16 @@ impl<T: Record, C: Chain<Out = T>> DStream<T, C> {
     /// }
     /// testing::Job::new(build).batch("numbers", [1u32, 2, 3]).run();
     /// ```
+    ///
+    /// The function starts anew in each batch, and closures that it gives to operators run in instances of their own: a
+    /// counter in a captured `Cell` counts wrong, without an error. To count over batches, or in tasks, use an
+    /// [accumulator](crate::LongAccumulator).
+    #[doc(alias = "foreachRDD")]
     pub fn foreach_rdd(&self, function: impl Fn(Rdd<T>) + 'static) -> Output {
         self.foreach_rdd_with_time(move |rdd, _| function(rdd))
     }
 
-    /// As [`foreach_rdd`](Self::foreach_rdd), but the function also gets the batch's time.
+    /// As [`foreach_rdd`](Self::foreach_rdd), but the function also gets the batch's time. Spark: `foreachRDD`.
     ///
     /// ```
     /// use millstream::testing;
@@ -151,6 +155,7 @@ impl<T: Record, C: Chain<Out = T>> DStream<T, C> {
     /// });
     /// job.batch("numbers", [1u32, 2, 3]).run();
     /// ```
+    #[doc(alias = "foreachRDD")]
     pub fn foreach_rdd_with_time(&self, function: impl Fn(Rdd<T>, Time) + 'static) -> Output {
         self.emits();
         let stream = self.node;
@@ -166,30 +171,38 @@ impl<T: Record, C: Chain<Out = T>> DStream<T, C> {
 
 impl StreamingContext {
     /// Makes one stream of several streams: the data set of each batch is made by a function of the data sets of
-    /// `streams`. Spark: `StreamingContext.transform`.
+    /// `streams`. `streams` is a tuple of two to six streams of any types, or an array, a `Vec` or a slice of streams of
+    /// one type. Spark: `StreamingContext.transform`.
     ///
     /// ```
     /// use millstream::testing;
-    /// let printed = testing::Job::new(|ctx| {
-    ///     let streams = ["a", "b"].map(|source| ctx.stream::<u32>(source).erase());
-    ///     ctx.transform(streams, |rdds, _| rdds[1].union(&rdds[0])).print();
+    /// let job = testing::Job::new(|ctx| {
+    ///     let (words, banned) = (ctx.text_stream("words"), ctx.stream::<(u32, bool)>("banned"));
+    ///     let wanted = ctx.transform((&words, &banned), |(words, banned), _| {
+    ///         let lengths = banned.filter(|(_, banned)| *banned).keys().collect();
+    ///         words.filter(move |word| !lengths.contains(&(word.len() as u32)))
+    ///     });
+    ///     wanted.print();
     /// });
-    /// let printed = printed.batch("a", [1u32]).batch("b", [2u32]).run();
-    /// assert_eq!(printed[0].rows, ["2", "1"]);
+    /// let printed = job.batch("words", ["to", "be", "not"]).batch("banned", [(2u32, true)]).run();
+    /// assert_eq!(printed[0].rows, ["not"]);
     /// ```
-    pub fn transform<T, U, D>(
+    pub fn transform<S, U, D>(
         &self,
-        streams: impl IntoIterator<Item = DStream<T>>,
-        function: impl Fn(Vec<Rdd<T>>, Time) -> Rdd<U, D> + 'static,
+        streams: S,
+        function: impl Fn(S::Rdds, Time) -> Rdd<U, D> + 'static,
     ) -> DStream<U, Cut<U>>
     where
-        T: Record,
+        S: Streams,
         U: Record,
         D: Chain<Out = U>,
     {
-        let streams: Vec<NodeId> = streams.into_iter().inspect(DStream::emits).map(|stream| stream.node).collect();
-        transform(&self.graph, streams.clone(), move |graph, batch| {
-            function(streams.iter().map(|stream| data_set(graph, *stream)).collect(), batch)
+        let parents = streams.parents();
+        // The function outlives the streams, which may be borrowed.
+        let rdds: fn(&DriverContext, &[NodeId]) -> S::Rdds = S::rdds;
+        transform(&self.graph, parents.clone(), move |graph, batch| {
+            let context = DriverContext { graph: Rc::clone(graph) };
+            function(rdds(&context, &parents), batch)
         })
     }
 }

@@ -10,9 +10,10 @@ use crate::flow::{DStream, Flow, cut};
 use crate::graph::{Code, Value};
 use crate::key::Key;
 use crate::kind::Kind;
-use crate::record::Record;
-use crate::sample::Sample;
+use crate::record::{IfRecord, Record};
+use crate::runtime;
 use std::marker::PhantomData;
+use std::time::Duration;
 
 /// Operations that streams and data sets both have.
 impl<T: Record, C: Chain<Out = T>, K> Flow<T, C, K> {
@@ -23,7 +24,11 @@ impl<T: Record, C: Chain<Out = T>, K> Flow<T, C, K> {
     /// let out = testing::run(vec![vec![1i64, 2], vec![3]], |numbers| numbers.map(|n| n * 10));
     /// assert_eq!(out, [vec![10, 20], vec![30]]);
     /// ```
-    pub fn map<R: Record, F: Fn(T) -> R + 'static>(&self, function: F) -> Flow<R, Then<C, Map<F, T, R>>, K> {
+    #[expect(clippy::type_complexity, reason = "the type of a fused chain names all its operators")]
+    pub fn map<R: Record, F: Fn(T) -> R + 'static>(
+        &self,
+        function: F,
+    ) -> IfRecord<R, Flow<R, Then<C, Map<F, T, R>>, K>> {
         self.then(Kind::Map, Map::new(function))
     }
 
@@ -36,8 +41,9 @@ impl<T: Record, C: Chain<Out = T>, K> Flow<T, C, K> {
     /// let out = testing::run(lines, |lines| lines.flat_map(|line| line.split_whitespace()));
     /// assert_eq!(out, [vec!["to", "be"]]);
     /// ```
+    #[doc(alias = "flatMap")]
     #[expect(clippy::type_complexity, reason = "the type of a fused chain names all its operators")]
-    pub fn flat_map<R, F>(&self, function: F) -> Flow<R::Item, Then<C, FlatMap<F, T, R>>, K>
+    pub fn flat_map<R, F>(&self, function: F) -> IfRecord<R::Item, Flow<R::Item, Then<C, FlatMap<F, T, R>>, K>>
     where
         R: IntoIterator<Item: Record> + 'static,
         F: Fn(T) -> R + 'static,
@@ -56,6 +62,40 @@ impl<T: Record, C: Chain<Out = T>, K> Flow<T, C, K> {
         self.then(Kind::Filter, Filter::new(function))
     }
 
+    /// Passes each value through `function`, and keeps what is `Some`. Spark: `flatMap` with an option.
+    ///
+    /// ```
+    /// use millstream::{Text, testing};
+    /// let out = testing::run(vec![vec!["1", "x", "3"]], |lines| lines.filter_map(|line| line.parse::<u32>().ok()));
+    /// assert_eq!(out, [vec![1, 3]]);
+    /// ```
+    #[doc(alias = "flatMap")]
+    #[expect(clippy::type_complexity, reason = "the type of a fused chain names all its operators")]
+    pub fn filter_map<R, F>(&self, function: F) -> IfRecord<R, Flow<R, Then<C, FlatMap<F, T, Option<R>>>, K>>
+    where
+        R: Record,
+        F: Fn(T) -> Option<R> + 'static,
+    {
+        self.then(Kind::FlatMap, FlatMap::new(function))
+    }
+
+    /// Calls `function` with each value, and gives the same values: for log lines while a program is being written. A task
+    /// that runs again calls `function` again.
+    ///
+    /// ```
+    /// use millstream::{Level, log, testing};
+    /// let out = testing::run(vec![vec![1u32, 2]], |numbers| {
+    ///     numbers.inspect(|n| log(Level::Debug, &format!("number {n}"))).map(|n| n * 2)
+    /// });
+    /// assert_eq!(out, [vec![2, 4]]);
+    /// ```
+    pub fn inspect<F: Fn(&T) + 'static>(&self, function: F) -> Flow<T, impl Chain<Out = T> + use<T, C, K, F>, K> {
+        self.map(move |value| {
+            function(&value);
+            value
+        })
+    }
+
     /// Passes all values of a partition through `function` at once. The function is called once for each partition,
     /// also for an empty one. The values of a partition have to fit into the plugin's memory. Spark: `mapPartitions`.
     ///
@@ -64,8 +104,12 @@ impl<T: Record, C: Chain<Out = T>, K> Flow<T, C, K> {
     /// let out = testing::run(vec![vec![3u32, 1, 2]], |numbers| numbers.map_partitions(|values| values.max()));
     /// assert_eq!(out, [vec![3]]);
     /// ```
+    #[doc(alias = "mapPartitions")]
     #[expect(clippy::type_complexity, reason = "the type of a fused chain names all its operators")]
-    pub fn map_partitions<R, F>(&self, function: F) -> Flow<R::Item, Then<C, MapPartitions<F, T, R>>, K>
+    pub fn map_partitions<R, F>(
+        &self,
+        function: F,
+    ) -> IfRecord<R::Item, Flow<R::Item, Then<C, MapPartitions<F, T, R>>, K>>
     where
         R: IntoIterator<Item: Record> + 'static,
         F: Fn(std::vec::IntoIter<T>) -> R + 'static,
@@ -83,6 +127,7 @@ impl<T: Record, C: Chain<Out = T>, K> Flow<T, C, K> {
     /// });
     /// assert_eq!(out, [vec![(0, 3), (0, 1)]]);
     /// ```
+    #[doc(alias = "mapPartitionsWithIndex")]
     pub fn map_partitions_with_index<R, F>(
         &self,
         function: F,
@@ -173,10 +218,12 @@ impl<T: Record, C: Chain<Out = T>, K> Flow<T, C, K> {
     /// let out = testing::run(vec![vec![3u32, 1]], |numbers| numbers.key_by(|n| n % 2 == 0));
     /// assert_eq!(out, [vec![(false, 3), (false, 1)]]);
     /// ```
+    #[doc(alias = "keyBy")]
+    #[expect(clippy::type_complexity, reason = "the type of a fused chain names all its operators")]
     pub fn key_by<R: Record, F: Fn(&T) -> R + 'static>(
         &self,
         function: F,
-    ) -> Flow<(R, T), impl Chain<Out = (R, T)> + use<T, C, K, R, F>, K> {
+    ) -> IfRecord<R, Flow<(R, T), impl Chain<Out = (R, T)> + use<T, C, K, R, F>, K>> {
         self.then(Kind::KeyBy, Map::new(move |value: T| (function(&value), value)))
     }
 
@@ -188,6 +235,7 @@ impl<T: Record, C: Chain<Out = T>, K> Flow<T, C, K> {
     /// let out = testing::run(vec![vec![3u32, 2, 1]], |numbers| numbers.group_by(|n| n % 2));
     /// assert_eq!(out, [vec![(1, vec![3, 1]), (0, vec![2])]]);
     /// ```
+    #[doc(alias = "groupBy")]
     #[expect(clippy::type_complexity, reason = "a stream names its type twice")]
     pub fn group_by<R: Key, F: Fn(&T) -> R + 'static>(&self, function: F) -> Flow<(R, Vec<T>), Cut<(R, Vec<T>)>, K> {
         self.key_by(function).group_by_key()
@@ -239,6 +287,7 @@ impl<T: Record, C: Chain<Out = T>, K> Flow<T, C, K> {
     /// let out = testing::run(vec![vec![3i32, -5, 1]], |numbers| numbers.sort_by(|n| n.abs(), true));
     /// assert_eq!(out, [vec![1, 3, -5]]);
     /// ```
+    #[doc(alias = "sortBy")]
     pub fn sort_by<R: Key, F: Fn(&T) -> R + 'static>(
         &self,
         function: F,
@@ -247,31 +296,15 @@ impl<T: Record, C: Chain<Out = T>, K> Flow<T, C, K> {
         self.key_by(function).sort_by_key(ascending).values()
     }
 
-    /// Chooses some of the values at random. Without `replacement`, each value is kept with the probability `fraction`.
-    /// With `replacement`, each value occurs `fraction` times on average. The same `seed` chooses the same values.
-    /// Spark: `sample`.
-    ///
-    /// ```
-    /// use millstream::testing;
-    /// let out = testing::run(vec![(0..1000u32).collect()], |numbers| numbers.sample(false, 0.1, 7));
-    /// assert!((50..150).contains(&out[0].len()));
-    /// ```
-    pub fn sample(&self, replacement: bool, fraction: f64, seed: u64) -> Flow<T, impl Chain<Out = T> + use<T, C, K>, K>
-    where
-        T: Clone,
-    {
-        self.then_at(Kind::Sample, |node| Sample::new(node, replacement, fraction, seed))
-    }
-
     /// Sets the number of partitions that the shuffle before this stream makes. Without this call, the number is the
-    /// job's `parallelism`. May be called only on streams that come directly out of a shuffle.
+    /// job's `parallelism`. May be called only on streams that come directly out of a shuffle. Spark: `numPartitions`.
     ///
     /// ```
     /// use millstream::testing;
     /// let out = testing::run(vec![vec![(1u8, 1u64), (1, 2)]], |pairs| pairs.reduce_by_key(|a, b| a + b).partitions(4));
     /// assert_eq!(out, [vec![(1, 3)]]);
     /// ```
-    #[must_use]
+    #[doc(alias = "numPartitions")]
     pub fn partitions(self, partitions: u32) -> Self {
         let mut problem = None;
         if self.graph.is_told(self.node) {
@@ -307,6 +340,24 @@ impl<T: Record, C: Chain<Out = T>, K> Flow<T, C, K> {
 }
 
 impl<T: Record, C: Chain<Out = T>> DStream<T, C> {
+    /// The time from one data set of this stream to the next: the slide of the windows that it comes from, or the batch
+    /// interval. Spark: `slideDuration`.
+    ///
+    /// ```
+    /// use millstream::{seconds, testing};
+    /// let job = testing::Job::new(|ctx| {
+    ///     let numbers = ctx.stream::<u32>("numbers");
+    ///     let windows = numbers.window((seconds(4), seconds(2))).map(|n| n + 1);
+    ///     assert_eq!((numbers.slide_duration(), windows.slide_duration()), (seconds(1), seconds(2)));
+    ///     windows.print();
+    /// });
+    /// job.batch("numbers", [1u32]).run();
+    /// ```
+    #[doc(alias = "slideDuration")]
+    pub fn slide_duration(&self) -> Duration {
+        self.graph.slide(self.node).unwrap_or_else(runtime::batch_interval)
+    }
+
     /// Adds an aggregation of all values into one partition.
     fn aggregate_all<A: Aggregate<In = T>>(&self, kind: Kind, aggregate: A) -> DStream<A::Out, Cut<A::Out>> {
         let stream = self.shuffled(kind, aggregate);
@@ -344,6 +395,7 @@ impl<T: Record, C: Chain<Out = T>> DStream<T, C> {
     /// let out = testing::run(vec![vec![7u32, 8, 7]], |numbers| numbers.count_by_value());
     /// assert_eq!(out, [vec![(7, 2), (8, 1)]]);
     /// ```
+    #[doc(alias = "countByValue")]
     pub fn count_by_value(&self) -> DStream<(T, u64), Cut<(T, u64)>>
     where
         T: Key,

@@ -14,11 +14,13 @@ use crate::task::{exchange, fused_combine};
 use std::marker::PhantomData;
 use std::rc::Rc;
 
-/// The handle of values of type `T`: either of a [`DStream`], or of an [`Rdd`]. Programs hardly ever use this name.
+/// The handle of values of type `T`: either of a [`DStream`], or of an [`Rdd`]. Programs hardly ever use this name. A
+/// handle is only a description: nothing is computed unless an output or an action reads it.
 ///
 /// The second parameter is the chain of operators since the last shuffle. The third parameter says whether the handle
 /// is a stream or a data set. The compiler infers both. A function that takes or returns any stream uses `DStream<T>`,
 /// which [`Flow::erase`] makes.
+#[must_use = "nothing is computed unless an output such as `print()` or an action reads the result"]
 pub struct Flow<T: Record, C: Chain<Out = T> = Erased<T>, K = InStream> {
     pub(crate) graph: Rc<Graph>,
     pub(crate) node: NodeId,
@@ -43,6 +45,7 @@ pub enum InBatch {}
 pub type DStream<T, C = Erased<T>> = Flow<T, C, InStream>;
 
 /// A data set of one batch, in a function given to [`DStream::transform`] or [`DStream::foreach_rdd`]. Spark: `RDD`.
+#[doc(alias = "RDD")]
 pub type Rdd<T, C = Erased<T>> = Flow<T, C, InBatch>;
 
 impl<T: Record, C: Chain<Out = T>, K> Flow<T, C, K> {
@@ -104,21 +107,22 @@ impl<T: Record, C: Chain<Out = T>, K> Flow<T, C, K> {
     }
 
     /// Names the operation that made this stream. The name keeps the operation's identity when the program changes, and
-    /// messages use the name.
+    /// messages use the name. Spark: `setName`.
     ///
     /// ```
     /// use millstream::testing;
     /// let job = testing::Job::new(|ctx| { ctx.stream::<u8>("n").map(|n| n * 2).name("double").print(); });
     /// assert_eq!(job.batch("n", [2u8]).run()[0].rows, ["4"]);
     /// ```
-    #[must_use]
+    #[doc(alias = "setName")]
     pub fn name(self, name: &str) -> Self {
         self.graph.change(self.node, |node| node.name = Some(name.to_owned()));
         self
     }
 
-    /// Returns the same stream with the type of its chain hidden, so that the stream can stand in a signature: `fn
-    /// clean(lines: DStream<Text>) -> DStream<Text>`. Each value costs an indirect call.
+    /// Returns the same stream with the type of its chain hidden, so that the stream can stand in a signature, as in `fn
+    /// clean(lines: DStream<Text>) -> DStream<Text>`, and so that streams that were built with different operators have
+    /// the same type. Each value costs an indirect call.
     ///
     /// ```
     /// use millstream::{DStream, testing};
@@ -126,9 +130,19 @@ impl<T: Record, C: Chain<Out = T>, K> Flow<T, C, K> {
     ///     numbers.map(|n| n * 2).erase()
     /// }
     /// assert_eq!(testing::run(vec![vec![1u32]], |numbers| double(numbers.erase())), [vec![2]]);
+    ///
+    /// let job = testing::Job::new(|ctx| {
+    ///     let numbers = ctx.stream::<u32>("numbers");
+    ///     let chosen = match ctx.arg_or("only_large", false) {
+    ///         true => numbers.filter(|n| *n > 1).erase(),
+    ///         false => numbers.erase(),
+    ///     };
+    ///     chosen.print();
+    /// });
+    /// assert_eq!(job.arg("only_large", "true").batch("numbers", [1u32, 2]).run()[0].rows, ["2"]);
     /// ```
-    pub fn erase(self) -> Flow<T, Erased<T>, K> {
-        let driver: Driver<T> = Rc::new(self.chain);
+    pub fn erase(&self) -> Flow<T, Erased<T>, K> {
+        let driver: Driver<T> = Rc::new(self.chain.clone());
         Flow::new(&self.graph, self.node, Erased(driver))
     }
 }
@@ -136,4 +150,9 @@ impl<T: Record, C: Chain<Out = T>, K> Flow<T, C, K> {
 /// Makes the handle of a stream or a data set whose chain begins at `node`.
 pub(crate) fn cut<T: Record, K>(graph: &Rc<Graph>, node: NodeId) -> Flow<T, Cut<T>, K> {
     Flow::new(graph, node, Cut { node, kind: PhantomData })
+}
+
+/// Makes the handle of a stream's data set in the current batch.
+pub(crate) fn data_set<T: Record>(graph: &Rc<Graph>, stream: NodeId) -> Rdd<T> {
+    cut::<T, _>(graph, stream).erase()
 }

@@ -16,7 +16,8 @@ use crate::time::Time;
 use crate::{chain, chain::Driver, chain::Erased};
 use std::any::Any;
 use std::cell::{Cell, Ref, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -44,7 +45,6 @@ pub(crate) struct Node {
 
 impl Node {
     /// The value of a parameter that is a span of time.
-    #[cfg(not(target_family = "wasm"))]
     pub fn duration(&self, name: &str) -> Option<Duration> {
         self.parameters.iter().find_map(|(key, value)| match value {
             Value::Duration(span) if *key == name => Some(*span),
@@ -152,6 +152,24 @@ impl Fused {
     }
 }
 
+/// Why a program cannot run. The cases are those of `wit/graph.wit`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Problem {
+    /// An argument cannot be used.
+    Argument { name: String, why: String },
+    /// The program is wrong in itself.
+    Program(String),
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Argument { name, why } => write!(f, "argument `{name}`: {why}"),
+            Self::Program(problem) => f.write_str(problem),
+        }
+    }
+}
+
 /// The nodes that a program has made so far, and those that a running driver function has made.
 pub(crate) struct Graph {
     nodes: RefCell<BTreeMap<NodeId, Node>>,
@@ -159,8 +177,10 @@ pub(crate) struct Graph {
     next: Cell<NodeId>,
     /// The first node that the host has not been told about yet.
     untold: Cell<NodeId>,
-    pub arguments: Vec<(String, String)>,
-    problem: RefCell<Option<String>>,
+    arguments: Vec<(String, String)>,
+    /// The arguments that the program has asked for.
+    arguments_read: RefCell<BTreeSet<String>>,
+    problem: RefCell<Option<Problem>>,
     /// How long persisted data sets are kept after their batch. `None` if they are kept only until their batch is done.
     pub remember: Cell<Option<Duration>>,
     /// The updates of accumulators that this instance has made.
@@ -174,6 +194,7 @@ impl Graph {
             next: Cell::default(),
             untold: Cell::default(),
             arguments,
+            arguments_read: RefCell::default(),
             problem: RefCell::default(),
             remember: Cell::default(),
             accumulators: Rc::default(),
@@ -249,11 +270,49 @@ impl Graph {
 
     /// Notes that the program is invalid. Only the first problem is reported.
     pub fn invalid(&self, problem: String) {
-        self.problem.borrow_mut().get_or_insert(problem);
+        self.problem.borrow_mut().get_or_insert(Problem::Program(problem));
     }
 
-    pub fn problem(&self) -> Option<String> {
+    /// Notes that the program cannot use an argument. Only the first problem is reported.
+    pub fn invalid_argument(&self, name: &str, why: String) {
+        self.problem.borrow_mut().get_or_insert_with(|| Problem::Argument { name: name.to_owned(), why });
+    }
+
+    pub fn problem(&self) -> Option<Problem> {
         self.problem.borrow().clone()
+    }
+
+    /// The value of an argument. Notes that the program has asked for it.
+    pub fn argument(&self, name: &str) -> Option<&str> {
+        self.arguments_read.borrow_mut().insert(name.to_owned());
+        self.arguments.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The arguments that the program has asked for.
+    #[cfg(target_family = "wasm")]
+    pub fn arguments_read(&self) -> Vec<String> {
+        self.arguments_read.borrow().iter().cloned().collect()
+    }
+
+    /// The sources that the program reads.
+    #[cfg(not(target_family = "wasm"))]
+    pub fn sources(&self) -> BTreeSet<String> {
+        let nodes = self.nodes.borrow();
+        let parameters = nodes.values().filter(|node| node.kind == Kind::Source).flat_map(|node| &node.parameters);
+        let names = parameters.filter_map(|(_, value)| if let Value::Text(name) = value { Some(name) } else { None });
+        names.cloned().collect()
+    }
+
+    /// The time from one data set of a node to the next; `None` if it is the batch interval.
+    pub fn slide(&self, node: NodeId) -> Option<Duration> {
+        let nodes = self.nodes.borrow();
+        let mut node = nodes.get(&node)?;
+        loop {
+            if let Some(slide) = node.duration("slide") {
+                return Some(slide);
+            }
+            node = nodes.get(node.parents.first()?)?;
+        }
     }
 
     pub fn nodes(&self) -> Ref<'_, BTreeMap<NodeId, Node>> {

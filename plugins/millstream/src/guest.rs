@@ -8,7 +8,7 @@ use crate::bindings::millstream::plugin::{data_sets, nodes, replays, types};
 use crate::chunk::{Chunk, Extent};
 use crate::context::StreamingContext;
 use crate::ends::TaskError;
-use crate::graph::{Graph, Node, Value};
+use crate::graph::{Graph, Node, Problem, Value};
 use crate::ids::NodeId;
 use crate::place::Place;
 use crate::record::Field;
@@ -100,9 +100,13 @@ pub(crate) fn host_chunk(rows: Chunk) -> types::Chunk {
 impl<P: Program> program::Guest for Exports<P> {
     fn describe(arguments: Vec<types::Argument>) -> Result<program::Graph, program::DescribeError> {
         let graph = build::<P>(arguments);
-        if let Some(problem) = graph.problem() {
-            return Err(program::DescribeError::Invalid(problem));
+        match graph.problem() {
+            Some(Problem::Argument { name, why }) => return Err(program::DescribeError::Argument((name, why))),
+            Some(Problem::Program(problem)) => return Err(program::DescribeError::Invalid(problem)),
+            None => {}
         }
+        #[cfg(target_family = "wasm")]
+        crate::runtime::arguments_read(&graph.arguments_read());
         let mut nodes = graph.tell(node);
         if let Some(span) = graph.remember.get() {
             let persisted =

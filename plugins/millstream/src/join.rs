@@ -34,7 +34,7 @@ type Triples<K, V, W, X, S> = Flow<(K, (V, W, X)), Cut<(K, (V, W, X))>, S>;
 /// Joined pairs come out in the order of this stream's pairs. Each pair of this stream comes with the matching pairs of
 /// the other stream, in the order of the other stream. If a partition is large, keys are processed in an order that
 /// follows from their hashes.
-impl<K: Key, V: Record, C: Chain<Out = (K, V)>, S> Flow<(K, V), C, S> {
+impl<K: Record, V: Record, C: Chain<Out = (K, V)>, S> Flow<(K, V), C, S> {
     /// Gives each value of this stream with each value of `other` that has the same key in the batch. Spark: `join`.
     ///
     /// ```
@@ -44,7 +44,10 @@ impl<K: Key, V: Record, C: Chain<Out = (K, V)>, S> Flow<(K, V), C, S> {
     /// });
     /// assert_eq!(out, [vec![(1, (5, 50)), (2, (6, 60)), (1, (7, 50))]]);
     /// ```
-    pub fn join<W: Record, D: Chain<Out = (K, W)>>(&self, other: &Flow<(K, W), D, S>) -> Pairs<K, V, W, S> {
+    pub fn join<W: Record, D: Chain<Out = (K, W)>>(&self, other: &Flow<(K, W), D, S>) -> Pairs<K, V, W, S>
+    where
+        K: Key,
+    {
         let stream = join_node(&self.graph, Kind::Join, vec![sent(self), sent(other)]);
         #[cfg(not(target_family = "wasm"))]
         let stream = model::set(stream, model::pairs::<K, V, W, V, W>(|v| v, |w| w));
@@ -60,10 +63,14 @@ impl<K: Key, V: Record, C: Chain<Out = (K, V)>, S> Flow<(K, V), C, S> {
     /// });
     /// assert_eq!(out, [vec![(1, (5, None)), (2, (6, Some(6)))]]);
     /// ```
+    #[doc(alias = "leftOuterJoin")]
     pub fn left_outer_join<W: Record, D: Chain<Out = (K, W)>>(
         &self,
         other: &Flow<(K, W), D, S>,
-    ) -> Pairs<K, V, Option<W>, S> {
+    ) -> Pairs<K, V, Option<W>, S>
+    where
+        K: Key,
+    {
         let stream = join_node(&self.graph, Kind::LeftOuterJoin, vec![sent(self), sent(other)]);
         #[cfg(not(target_family = "wasm"))]
         let stream = model::set(stream, model::pairs::<K, V, W, V, Option<W>>(|v| v, Some));
@@ -80,10 +87,14 @@ impl<K: Key, V: Record, C: Chain<Out = (K, V)>, S> Flow<(K, V), C, S> {
     /// });
     /// assert_eq!(out, [vec![(2, (Some(6), 6)), (1, (None, 5))]]);
     /// ```
+    #[doc(alias = "rightOuterJoin")]
     pub fn right_outer_join<W: Record, D: Chain<Out = (K, W)>>(
         &self,
         other: &Flow<(K, W), D, S>,
-    ) -> Pairs<K, Option<V>, W, S> {
+    ) -> Pairs<K, Option<V>, W, S>
+    where
+        K: Key,
+    {
         let stream = join_node(&self.graph, Kind::RightOuterJoin, vec![sent(self), sent(other)]);
         #[cfg(not(target_family = "wasm"))]
         let stream = model::set(stream, model::pairs::<K, V, W, Option<V>, W>(Some, |w| w));
@@ -100,10 +111,14 @@ impl<K: Key, V: Record, C: Chain<Out = (K, V)>, S> Flow<(K, V), C, S> {
     /// });
     /// assert_eq!(out, [vec![(1, (Some(5), None)), (2, (None, Some(6)))]]);
     /// ```
+    #[doc(alias = "fullOuterJoin")]
     pub fn full_outer_join<W: Record, D: Chain<Out = (K, W)>>(
         &self,
         other: &Flow<(K, W), D, S>,
-    ) -> Pairs<K, Option<V>, Option<W>, S> {
+    ) -> Pairs<K, Option<V>, Option<W>, S>
+    where
+        K: Key,
+    {
         let stream = join_node(&self.graph, Kind::FullOuterJoin, vec![sent(self), sent(other)]);
         #[cfg(not(target_family = "wasm"))]
         let stream = model::set(stream, model::pairs::<K, V, W, Option<V>, Option<W>>(Some, Some));
@@ -121,17 +136,18 @@ impl<K: Key, V: Record, C: Chain<Out = (K, V)>, S> Flow<(K, V), C, S> {
     /// });
     /// assert_eq!(out, [vec![(1, (vec![5, 7], vec![5, 7])), (2, (vec![], vec![6]))]]);
     /// ```
-    pub fn cogroup<W: Record, D: Chain<Out = (K, W)>>(
-        &self,
-        other: &Flow<(K, W), D, S>,
-    ) -> Pairs<K, Vec<V>, Vec<W>, S> {
+    #[doc(alias = "groupWith")]
+    pub fn cogroup<W: Record, D: Chain<Out = (K, W)>>(&self, other: &Flow<(K, W), D, S>) -> Pairs<K, Vec<V>, Vec<W>, S>
+    where
+        K: Key,
+    {
         let stream = join_node(&self.graph, Kind::Cogroup, vec![sent(self), sent(other)]);
         #[cfg(not(target_family = "wasm"))]
         let stream = model::set(stream, model::groups2::<K, V, W>());
         stream
     }
 
-    /// As [`Flow::cogroup`], for three streams.
+    /// As [`Flow::cogroup`], for three streams. Spark: `cogroup`.
     ///
     /// ```
     /// use millstream::testing;
@@ -140,11 +156,15 @@ impl<K: Key, V: Record, C: Chain<Out = (K, V)>, S> Flow<(K, V), C, S> {
     /// });
     /// assert_eq!(out, [vec![(1, (vec![5], vec![false], vec![])), (2, (vec![6], vec![true], vec![6]))]]);
     /// ```
+    #[doc(alias = "cogroup")]
     pub fn cogroup3<W: Record, X: Record, D: Chain<Out = (K, W)>, E: Chain<Out = (K, X)>>(
         &self,
         second: &Flow<(K, W), D, S>,
         third: &Flow<(K, X), E, S>,
-    ) -> Triples<K, Vec<V>, Vec<W>, Vec<X>, S> {
+    ) -> Triples<K, Vec<V>, Vec<W>, Vec<X>, S>
+    where
+        K: Key,
+    {
         let stream = join_node(&self.graph, Kind::Cogroup, vec![sent(self), sent(second), sent(third)]);
         #[cfg(not(target_family = "wasm"))]
         let stream = model::set(stream, model::groups3::<K, V, W, X>());

@@ -12,6 +12,7 @@ use millstream_derive::Record;
 ///
 /// The type has the columns that a source of type `kafka` has. A struct of yours with some of these fields can be read
 /// from such a source, too, with `ctx.stream`; `key` and `value` may also be `Text`.
+#[doc(alias = "ConsumerRecord")]
 #[derive(Record, Clone, PartialEq, Eq, Debug)]
 pub struct KafkaRecord {
     /// The key. `None` if the message has none.
@@ -88,6 +89,7 @@ impl StreamingContext {
     ///     .run();
     /// assert_eq!(printed[0].rows, ["to be"]);
     /// ```
+    #[doc(alias = "createDirectStream")]
     pub fn kafka_stream(&self, source: &str) -> DStream<KafkaRecord, Cut<KafkaRecord>> {
         self.stream(source)
     }

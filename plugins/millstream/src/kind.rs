@@ -19,6 +19,7 @@ pub(crate) enum Kind {
     MapPartitionsWithIndex,
     Glom,
     ForeachPartition,
+    Parallelize,
     ZipWithIndex,
     CountPartition,
     ReducePartition,
@@ -66,6 +67,7 @@ pub(crate) enum Kind {
     CsvFile,
     JsonFile,
     Slice,
+    Empty,
 }
 
 impl Kind {
@@ -86,6 +88,7 @@ impl Kind {
             Self::MapPartitionsWithIndex => "map_partitions_with_index",
             Self::Glom => "glom",
             Self::ForeachPartition => "foreach_partition",
+            Self::Parallelize => "parallelize",
             Self::ZipWithIndex => "zip_with_index",
             Self::CountPartition => "count_partition",
             Self::ReducePartition => "reduce_partition",
@@ -133,6 +136,7 @@ impl Kind {
             Self::CsvFile => "csv_file",
             Self::JsonFile => "json_file",
             Self::Slice => "slice",
+            Self::Empty => "empty",
         }
     }
 

@@ -24,7 +24,7 @@ mod action;
 mod aggregate;
 mod broadcast;
 mod calendar;
-mod chain;
+pub mod chain;
 #[doc(hidden)]
 pub mod choice_key;
 mod chunk;
@@ -48,6 +48,7 @@ mod load;
 mod numbered;
 mod offset_range;
 pub mod offsets;
+mod outcome;
 mod output;
 mod pair;
 mod parquet;
@@ -66,9 +67,11 @@ pub mod serde_key;
 mod serde_numbers;
 mod state;
 mod stateful;
+mod statistics;
+mod streams;
 mod task;
 mod temporal;
-mod text;
+pub mod text;
 mod time;
 mod values;
 mod variables;
@@ -83,15 +86,19 @@ pub mod testing;
 
 pub use accumulator::{CollectionAccumulator, DoubleAccumulator, LongAccumulator};
 pub use broadcast::Broadcast;
-pub use chain::{Apply, Chain, Cut, Erased, Filter, FlatMap, Map, MapPartitions, Then, Union};
+pub use chain::Chain;
+#[doc(hidden)]
+pub use chain::Cut;
 pub use context::StreamingContext;
 pub use decimal::Decimal;
-pub use flow::{DStream, Flow, InBatch, InStream, Rdd};
+pub use flow::{DStream, Rdd};
 pub use kafka::{KafkaHeader, KafkaRecord};
 pub use kafka_message::KafkaMessage;
 pub use key::Key;
 pub use load::DriverContext;
 pub use millstream_derive::{Key, Record};
+#[doc(hidden)]
+pub use outcome::Outcome;
 pub use output::Output;
 pub use parquet::{Compression, Parquet, U64Column};
 pub use persist::StorageLevel;
@@ -99,10 +106,11 @@ pub use place::Partition;
 pub use record::{Bytes, Record};
 pub use runtime::{Level, log};
 pub use state::{MapWithStateDStream, State, StateSpec};
+pub use statistics::{Number, Stats};
 pub use temporal::{Date, LocalDateTime, ParseError, TimeOfDay, Timestamp, unit};
-pub use text::{Split, SplitWhitespace, Text};
+pub use text::Text;
 pub use time::Time;
-pub use window::{Window, milliseconds, minutes, seconds};
+pub use window::{Span, Window, batches, milliseconds, minutes, seconds};
 
 #[doc(hidden)]
 pub use wit_bindgen;
@@ -125,7 +133,19 @@ pub mod __private {
     pub const fn is_key<T: Key>() {}
 }
 
-/// Makes a plugin of a function that takes a [`StreamingContext`].
+/// Makes a plugin of a function that takes a [`StreamingContext`]. The function returns nothing, or a `Result` whose error
+/// ends the job before it starts.
+///
+/// ```
+/// use millstream::*;
+///
+/// fn build(ctx: &StreamingContext) -> Result<(), String> {
+///     let level = ctx.arg("level").ok_or("the argument `level` says which lines to count")?;
+///     ctx.text_stream("lines").filter(move |line| line.contains(&*level)).count().print();
+///     Ok(())
+/// }
+/// millstream::plugin!(build);
+/// ```
 #[macro_export]
 macro_rules! plugin {
     ($build:path) => {
@@ -135,13 +155,13 @@ macro_rules! plugin {
             struct Plugin;
             impl $crate::guest::Program for Plugin {
                 fn build(ctx: &$crate::StreamingContext) {
-                    $build(ctx);
+                    $crate::Outcome::report($build(ctx), ctx);
                 }
             }
             type Exports = $crate::guest::Exports<Plugin>;
     $crate::bindings::export_plugin!(Exports with_types_in $crate::bindings);
         };
         #[cfg(not(target_family = "wasm"))]
-        const _: fn(&$crate::StreamingContext) = $build;
+        const _: fn(&$crate::StreamingContext) = |ctx| $crate::Outcome::report($build(ctx), ctx);
     };
 }

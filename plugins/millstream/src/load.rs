@@ -1,10 +1,9 @@
-//! Data sets that a driver function gets from files and from earlier batches.
+//! Data sets that a driver function gets from files, from its own rows and from earlier batches.
 //!
 //! Owns [`DriverContext`] and `slice`. Nothing is read here: each call adds a node to the graph.
 
-use crate::chain::{Chain, Cut};
-use crate::driver::data_set;
-use crate::flow::{DStream, Rdd, cut};
+use crate::chain::{Chain, Cut, MapPartitions};
+use crate::flow::{DStream, Rdd, cut, data_set};
 use crate::graph::{Code, Graph, Value};
 use crate::kind::Kind;
 use crate::record::Record;
@@ -20,12 +19,29 @@ use std::rc::Rc;
 /// another granted directory. The path names a file or a directory. The files of a directory are read in the order of
 /// their names, without those whose names begin with `_` or `.`. Each batch reads the files that are there at that
 /// time, and all tasks of a batch read the same content.
+#[doc(alias = "SparkContext")]
 #[derive(Clone)]
 pub struct DriverContext {
     pub(crate) graph: Rc<Graph>,
 }
 
 impl<T: Record, C: Chain<Out = T>> Rdd<T, C> {
+    /// Makes a data set of rows that the function has, such as the result of an action. See
+    /// [`DriverContext::parallelize`]. Spark: `parallelize`.
+    ///
+    /// ```
+    /// use millstream::testing;
+    /// // The two largest values of each batch, as a stream.
+    /// let out = testing::run(vec![vec![3u32, 9, 4], vec![]], |numbers| numbers.transform(|rdd| rdd.parallelize(rdd.top(2))));
+    /// assert_eq!(out, [vec![9, 4], vec![]]);
+    /// ```
+    pub fn parallelize<U: Record + Clone, R: IntoIterator<Item = U>>(
+        &self,
+        rows: R,
+    ) -> Rdd<U, impl Chain<Out = U> + use<T, C, U, R>> {
+        self.context().parallelize_rows(rows.into_iter().collect())
+    }
+
     /// Returns the context that gives the driver function other data sets. Spark: `sparkContext`.
     ///
     /// ```
@@ -42,6 +58,7 @@ impl<T: Record, C: Chain<Out = T>> Rdd<T, C> {
     /// let job = job.file("banned.csv", [(7u32, true)]).batch("clicks", [(7u32, true), (8, true)]);
     /// assert_eq!(job.run()[0].rows, ["8"]);
     /// ```
+    #[doc(alias = "sparkContext")]
     pub fn context(&self) -> DriverContext {
         DriverContext { graph: Rc::clone(&self.graph) }
     }
@@ -52,6 +69,43 @@ impl DriverContext {
         let node = self.graph.add::<T>(kind, Vec::new(), Code::default());
         self.graph.change(node, |node| node.parameters.push(("path", Value::Text(path.to_owned()))));
         cut(&self.graph, node)
+    }
+
+    /// Makes a data set of rows that the function has, in one partition and in their order. The tasks that read the data set
+    /// run the function again to get the rows, so the rows should be few. Spark: `parallelize`, `makeRDD`.
+    ///
+    /// ```
+    /// use millstream::testing;
+    /// let job = testing::Job::new(|ctx| {
+    ///     let names = ctx.stream::<u32>("codes").transform(|rdd| {
+    ///         let names = rdd.context().parallelize([(200u32, "OK".to_owned()), (404, "Not Found".to_owned())]);
+    ///         rdd.key_by(|code| *code).join(&names).map(|(_, (_, name))| name)
+    ///     });
+    ///     names.print();
+    /// });
+    /// assert_eq!(job.batch("codes", [404u32, 200]).run()[0].rows, ["Not Found", "OK"]);
+    /// ```
+    #[doc(alias = "makeRDD")]
+    pub fn parallelize<T: Record + Clone, R: IntoIterator<Item = T>>(
+        &self,
+        rows: R,
+    ) -> Rdd<T, impl Chain<Out = T> + use<T, R>> {
+        self.parallelize_rows(rows.into_iter().collect())
+    }
+
+    fn parallelize_rows<T: Record + Clone>(&self, rows: Vec<T>) -> Rdd<T, impl Chain<Out = T> + use<T>> {
+        self.empty::<T>().then(Kind::Parallelize, MapPartitions::new(move |_| rows.clone()))
+    }
+
+    /// Makes a data set without rows. Spark: `emptyRDD`.
+    ///
+    /// ```
+    /// # use millstream::testing;
+    /// testing::batch([3u32], |rdd| assert!(rdd.context().empty::<u32>().is_empty()));
+    /// ```
+    #[doc(alias = "emptyRDD")]
+    pub fn empty<T: Record>(&self) -> Rdd<T, Cut<T>> {
+        cut(&self.graph, self.graph.add::<T>(Kind::Empty, Vec::new(), Code::default()))
     }
 
     /// Loads the lines of text files. Spark: `textFile`.
@@ -65,6 +119,7 @@ impl DriverContext {
     /// let job = job.file("known.txt", ["to", "be"]).batch("words", ["be", "not"]);
     /// assert_eq!(job.run()[0].rows, ["be"]);
     /// ```
+    #[doc(alias = "textFile")]
     pub fn text_file(&self, path: &str) -> Rdd<Text, Cut<Text>> {
         self.load(Kind::TextFile, path)
     }
@@ -83,6 +138,7 @@ impl DriverContext {
     /// });
     /// job.file("users.csv", [(7u32, "tom".to_owned())]).batch("n", [0u8]).run();
     /// ```
+    #[doc(alias = "csv")]
     pub fn csv_file<T: Record>(&self, path: &str) -> Rdd<T, Cut<T>> {
         self.load(Kind::CsvFile, path)
     }
@@ -99,6 +155,7 @@ impl DriverContext {
     /// });
     /// job.file("flags", [(7u32, true), (8, false)]).batch("n", [0u8]).run();
     /// ```
+    #[doc(alias = "json")]
     pub fn json_file<T: Record>(&self, path: &str) -> Rdd<T, Cut<T>> {
         self.load(Kind::JsonFile, path)
     }
@@ -114,6 +171,7 @@ impl DriverContext {
     /// });
     /// job.file("flags", [(7u32, true)]).batch("n", [0u8]).run();
     /// ```
+    #[doc(alias = "parquet")]
     pub fn parquet_file<T: Record>(&self, path: &str) -> Rdd<T, Cut<T>> {
         self.load(Kind::ParquetFile, path)
     }

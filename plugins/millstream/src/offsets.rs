@@ -23,6 +23,7 @@ pub use crate::offset_range::OffsetRange;
 /// });
 /// job.batch("words", ["to be", "or not"]).batch("words", ["to be"]).run();
 /// ```
+#[doc(alias = "offsetRanges")]
 pub fn ranges(source: &str) -> Vec<OffsetRange> {
     runtime::offset_ranges(source)
 }
@@ -35,6 +36,7 @@ pub fn ranges(source: &str) -> Vec<OffsetRange> {
 /// batch that runs again commits again. A test takes note of nothing.
 ///
 /// If the source has no consumer group, or if a range is not one that the batch reads, the function ends and its output fails.
+#[doc(alias = "commitAsync")]
 pub fn commit_async(source: &str, ranges: &[OffsetRange]) {
     runtime::commit_offsets(source, ranges);
 }

@@ -51,6 +51,7 @@ impl<T: Record, C: Chain<Out = T>> DStream<T, C> {
     /// let printed = testing::Job::new(|ctx| { ctx.stream::<u8>("n").print_n(2); }).batch("n", [1u8, 2, 3]).run();
     /// assert_eq!(printed[0].rows, ["1", "2", "..."]);
     /// ```
+    #[doc(alias = "print")]
     pub fn print_n(&self, rows: u32) -> Output {
         self.output(Kind::Print, vec![("rows", Value::Integer(i64::from(rows)))])
     }
@@ -68,6 +69,7 @@ impl<T: Record, C: Chain<Out = T>> DStream<T, C> {
     /// let job = testing::Job::new(|ctx| { ctx.stream::<(u8, bool)>("n").save_as_text_files("pairs", "txt"); });
     /// assert_eq!(job.batch("n", [(1u8, true), (2, false)]).run()[0].rows, ["(1,true)", "(2,false)"]);
     /// ```
+    #[doc(alias = "saveAsTextFiles")]
     pub fn save_as_text_files(&self, prefix: &str, suffix: &str) -> Output {
         self.save(Kind::SaveAsTextFiles, prefix, suffix)
     }
@@ -82,6 +84,7 @@ impl<T: Record, C: Chain<Out = T>> DStream<T, C> {
     /// let job = testing::Job::new(|ctx| { ctx.stream::<(u8, bool)>("n").save_as_object_files("pairs", "arrow"); });
     /// assert_eq!(job.batch("n", [(1u8, true)]).run()[0].rows, ["(1,true)"]);
     /// ```
+    #[doc(alias = "saveAsObjectFiles")]
     pub fn save_as_object_files(&self, prefix: &str, suffix: &str) -> Output {
         self.save(Kind::SaveAsObjectFiles, prefix, suffix)
     }
@@ -96,6 +99,8 @@ impl<T: Record, C: Chain<Out = T>> DStream<T, C> {
     /// let job = testing::Job::new(|ctx| { ctx.stream::<Vec<u8>>("n").save_as_parquet_files("lists", "parquet"); });
     /// assert_eq!(job.batch("n", [vec![1u8, 2]]).run()[0].rows, ["[1, 2]"]);
     /// ```
+    #[doc(alias = "saveAsHadoopFiles")]
+    #[doc(alias = "parquet")]
     pub fn save_as_parquet_files(&self, prefix: &str, suffix: &str) -> Output {
         self.save(Kind::SaveAsParquetFiles, prefix, suffix)
     }
@@ -111,6 +116,7 @@ impl<T: Record, C: Chain<Out = T>> DStream<T, C> {
     /// });
     /// assert_eq!(job.batch("n", [1u8]).run()[0].rows, ["1"]);
     /// ```
+    #[doc(alias = "option")]
     pub fn save_as_parquet_files_with(&self, prefix: &str, suffix: &str, options: Parquet) -> Output {
         let output = self.save(Kind::SaveAsParquetFiles, prefix, suffix);
         self.graph.change(output.node, |node| node.parameters.extend(options.parameters()));
@@ -126,6 +132,8 @@ impl<T: Record, C: Chain<Out = T>> DStream<T, C> {
     /// let job = testing::Job::new(|ctx| { ctx.stream::<(u8, bool)>("n").save_as_csv_files("pairs", "csv"); });
     /// assert_eq!(job.batch("n", [(1u8, true)]).run()[0].rows, ["(1,true)"]);
     /// ```
+    #[doc(alias = "saveAsHadoopFiles")]
+    #[doc(alias = "csv")]
     pub fn save_as_csv_files(&self, prefix: &str, suffix: &str) -> Output {
         self.save(Kind::SaveAsCsvFiles, prefix, suffix)
     }
@@ -138,6 +146,8 @@ impl<T: Record, C: Chain<Out = T>> DStream<T, C> {
     /// let job = testing::Job::new(|ctx| { ctx.stream::<(u8, bool)>("n").save_as_json_files("pairs", "json"); });
     /// assert_eq!(job.batch("n", [(1u8, true)]).run()[0].rows, ["(1,true)"]);
     /// ```
+    #[doc(alias = "saveAsHadoopFiles")]
+    #[doc(alias = "json")]
     pub fn save_as_json_files(&self, prefix: &str, suffix: &str) -> Output {
         self.save(Kind::SaveAsJsonFiles, prefix, suffix)
     }
@@ -163,6 +173,7 @@ impl<T: Record, C: Chain<Out = T>> DStream<T, C> {
     /// });
     /// assert_eq!(job.batch("lines", ["a b a"]).run()[0].rows, ["(a,2)", "(b,1)"]);
     /// ```
+    #[doc(alias = "foreachRDD")]
     pub fn save_to_kafka(&self, topic: &str) -> Output {
         self.output(Kind::SaveToKafka, vec![("topic", Value::Text(topic.to_owned()))])
     }

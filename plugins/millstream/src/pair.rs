@@ -9,7 +9,7 @@ use crate::kind::Kind;
 use crate::record::Record;
 use std::marker::PhantomData;
 
-impl<K: Key, V: Record, C: Chain<Out = (K, V)>, S> Flow<(K, V), C, S> {
+impl<K: Record, V: Record, C: Chain<Out = (K, V)>, S> Flow<(K, V), C, S> {
     /// Merges the values of each key, within a batch. `function` must be associative. Values are merged in the order of
     /// the partitions and of their rows. Keys come out in the order in which they first appear. Spark: `reduceByKey`.
     ///
@@ -19,7 +19,11 @@ impl<K: Key, V: Record, C: Chain<Out = (K, V)>, S> Flow<(K, V), C, S> {
     /// let out = testing::run(batches, |pairs| pairs.reduce_by_key(|a, b| a + b));
     /// assert_eq!(out, [vec![("b".to_string(), 4), ("a".into(), 2)], vec![]]);
     /// ```
-    pub fn reduce_by_key<F: Fn(V, V) -> V + 'static>(&self, function: F) -> Flow<(K, V), Cut<(K, V)>, S> {
+    #[doc(alias = "reduceByKey")]
+    pub fn reduce_by_key<F: Fn(V, V) -> V + 'static>(&self, function: F) -> Flow<(K, V), Cut<(K, V)>, S>
+    where
+        K: Key,
+    {
         self.shuffled(Kind::ReduceByKey, ReduceByKey { function, kind: PhantomData })
     }
 
@@ -32,8 +36,12 @@ impl<K: Key, V: Record, C: Chain<Out = (K, V)>, S> Flow<(K, V), C, S> {
     /// let out = testing::run(vec![vec![(1u8, 5u32), (2, 6), (1, 7)]], |pairs| pairs.group_by_key());
     /// assert_eq!(out, [vec![(1, vec![5, 7]), (2, vec![6])]]);
     /// ```
+    #[doc(alias = "groupByKey")]
     #[expect(clippy::type_complexity, reason = "a stream names its type twice")]
-    pub fn group_by_key(&self) -> Flow<(K, Vec<V>), Cut<(K, Vec<V>)>, S> {
+    pub fn group_by_key(&self) -> Flow<(K, Vec<V>), Cut<(K, Vec<V>)>, S>
+    where
+        K: Key,
+    {
         let add = |mut group: Vec<V>, value| {
             group.push(value);
             group
@@ -56,12 +64,16 @@ impl<K: Key, V: Record, C: Chain<Out = (K, V)>, S> Flow<(K, V), C, S> {
     /// });
     /// assert_eq!(out, [vec![(1, (12, 2))]]);
     /// ```
+    #[doc(alias = "combineByKey")]
     pub fn combine_by_key<B: Record>(
         &self,
         create: impl Fn(V) -> B + 'static,
         merge_value: impl Fn(B, V) -> B + 'static,
         merge_combiners: impl Fn(B, B) -> B + 'static,
-    ) -> Flow<(K, B), Cut<(K, B)>, S> {
+    ) -> Flow<(K, B), Cut<(K, B)>, S>
+    where
+        K: Key,
+    {
         let aggregate = CombineByKey { create, add: merge_value, merge: merge_combiners, kind: PhantomData };
         self.shuffled(Kind::CombineByKey, aggregate)
     }
@@ -76,16 +88,38 @@ impl<K: Key, V: Record, C: Chain<Out = (K, V)>, S> Flow<(K, V), C, S> {
     /// });
     /// assert_eq!(out, [vec![(1, 12)]]);
     /// ```
+    #[doc(alias = "aggregateByKey")]
     pub fn aggregate_by_key<B: Record + Clone>(
         &self,
         zero: B,
         add: impl Fn(B, V) -> B + Clone + 'static,
         merge: impl Fn(B, B) -> B + 'static,
-    ) -> Flow<(K, B), Cut<(K, B)>, S> {
+    ) -> Flow<(K, B), Cut<(K, B)>, S>
+    where
+        K: Key,
+    {
         let first = add.clone();
         let create = move |value| first(zero.clone(), value);
         self.shuffled(Kind::AggregateByKey, CombineByKey { create, add, merge, kind: PhantomData })
     }
+
+    /// Merges the values of each key and `zero`. `zero` may be merged in several times: once for each partition and key. So
+    /// it should change nothing, as 0 does in a sum. Spark: `foldByKey`.
+    ///
+    /// ```
+    /// use millstream::testing;
+    /// let out = testing::run(vec![vec![(1u8, 5u32), (1, 7), (2, 1)]], |pairs| pairs.fold_by_key(0, |a, b| a + b));
+    /// assert_eq!(out, [vec![(1, 12), (2, 1)]]);
+    /// ```
+    #[doc(alias = "foldByKey")]
+    pub fn fold_by_key(&self, zero: V, function: impl Fn(V, V) -> V + Clone + 'static) -> Flow<(K, V), Cut<(K, V)>, S>
+    where
+        K: Key,
+        V: Clone,
+    {
+        self.aggregate_by_key(zero, function.clone(), function)
+    }
+
     /// Gives the pairs whose key is not a key of `other`. The pairs of a key come out together, and keys come out in
     /// the order in which they first appear. Spark: `subtractByKey`.
     ///
@@ -96,11 +130,13 @@ impl<K: Key, V: Record, C: Chain<Out = (K, V)>, S> Flow<(K, V), C, S> {
     /// });
     /// assert_eq!(out, [vec![(1, 5), (1, 7)]]);
     /// ```
+    #[doc(alias = "subtractByKey")]
     pub fn subtract_by_key<W: Record, D: Chain<Out = (K, W)>>(
         &self,
         other: &Flow<(K, W), D, S>,
     ) -> Flow<(K, V), impl Chain<Out = (K, V)> + use<K, V, C, S, W, D>, S>
     where
+        K: Key,
         K: Clone,
     {
         // `None` stands for a pair of `other`.
@@ -130,7 +166,11 @@ impl<K: Key, V: Record, C: Chain<Out = (K, V)>, S> Flow<(K, V), C, S> {
     /// let out = testing::run(vec![vec![(2u8, 'a' as u32), (1, 98), (2, 99)]], |pairs| pairs.sort_by_key(false));
     /// assert_eq!(out, [vec![(2, 97), (2, 99), (1, 98)]]);
     /// ```
-    pub fn sort_by_key(&self, ascending: bool) -> Flow<(K, V), Cut<(K, V)>, S> {
+    #[doc(alias = "sortByKey")]
+    pub fn sort_by_key(&self, ascending: bool) -> Flow<(K, V), Cut<(K, V)>, S>
+    where
+        K: Key,
+    {
         self.emits();
         let code = Code {
             #[cfg(not(target_family = "wasm"))]

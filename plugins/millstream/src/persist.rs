@@ -68,7 +68,6 @@ impl<T: Record, C: Chain<Out = T>> DStream<T, C> {
     /// let out = testing::run(vec![vec![1u32]], |numbers| numbers.map(|n| n + 1).persist(StorageLevel::DiskOnly));
     /// assert_eq!(out, [vec![2]]);
     /// ```
-    #[must_use]
     pub fn persist(self, level: StorageLevel) -> DStream<T, Cut<T>> {
         self.emits();
         self.graph.change(self.node, |node| {
@@ -85,19 +84,17 @@ impl<T: Record, C: Chain<Out = T>> DStream<T, C> {
     /// let out = testing::run(vec![vec![1u32]], |numbers| numbers.map(|n| n + 1).cache().map(|n| n * 2));
     /// assert_eq!(out, [vec![4]]);
     /// ```
-    #[must_use]
     pub fn cache(self) -> DStream<T, Cut<T>> {
         self.persist(StorageLevel::default())
     }
 
-    /// Cancels an earlier `persist` or `cache` of this stream.
+    /// Cancels an earlier `persist` or `cache` of this stream. Spark: `unpersist`.
     ///
     /// ```
     /// use millstream::testing;
     /// let out = testing::run(vec![vec![1u32]], |numbers| numbers.map(|n| n + 1).cache().unpersist());
     /// assert_eq!(out, [vec![2]]);
     /// ```
-    #[must_use]
     pub fn unpersist(self) -> Self {
         self.graph.change(self.node, |node| node.parameters.retain(|(name, _)| *name != "persist"));
         self

@@ -14,6 +14,7 @@ pub struct Partition {
 
 impl Partition {
     /// The index of the partition in the data set, from 0. Spark: `TaskContext.getPartitionId`.
+    #[doc(alias = "getPartitionId")]
     pub const fn index(self) -> u32 {
         self.index
     }

@@ -68,6 +68,7 @@ impl<T: Record, C: Chain<Out = T>> Rdd<T, C> {
     /// # use millstream::testing;
     /// testing::batch([3u32], |rdd| assert!(rdd.filter(|n| *n > 3).is_empty()));
     /// ```
+    #[doc(alias = "isEmpty")]
     pub fn is_empty(&self) -> bool {
         self.take(1).is_empty()
     }
@@ -148,6 +149,7 @@ impl<T: Record, C: Chain<Out = T>> Rdd<T, C> {
     /// # use millstream::testing;
     /// testing::batch([3u32, 1, 2], |rdd| assert_eq!(rdd.take_ordered(2), [1, 2]));
     /// ```
+    #[doc(alias = "takeOrdered")]
     pub fn take_ordered(&self, count: usize) -> Vec<T>
     where
         T: Key,
@@ -162,6 +164,7 @@ impl<T: Record, C: Chain<Out = T>> Rdd<T, C> {
     /// # use millstream::testing;
     /// testing::batch([3i32, 1, -2], |rdd| assert_eq!(rdd.take_ordered_by(2, |n| n.abs()), [1, -2]));
     /// ```
+    #[doc(alias = "takeOrdered")]
     pub fn take_ordered_by<R: Key>(&self, count: usize, function: impl Fn(&T) -> R + Clone + 'static) -> Vec<T> {
         self.first_by(count, move |a, b| function(a).compare(&function(b)))
     }
@@ -187,36 +190,9 @@ impl<T: Record, C: Chain<Out = T>> Rdd<T, C> {
     /// # use millstream::testing;
     /// testing::batch([(7u32, 0.5), (8, 1.5)], |rdd| assert_eq!(rdd.top_by(1, |(_, score)| *score), [(8, 1.5)]));
     /// ```
+    #[doc(alias = "top")]
     pub fn top_by<R: Key>(&self, count: usize, function: impl Fn(&T) -> R + Clone + 'static) -> Vec<T> {
         self.first_by(count, move |a, b| function(b).compare(&function(a)))
-    }
-
-    /// Returns the smallest value, in the order of [`Key::compare`]; `None` if there are no values. If several values
-    /// are smallest, returns the first of them. Spark: `min`.
-    ///
-    /// ```
-    /// # use millstream::testing;
-    /// testing::batch([2.5, f64::NAN, -1.0], |rdd| assert_eq!(rdd.min(), Some(-1.0)));
-    /// ```
-    pub fn min(&self) -> Option<T>
-    where
-        T: Key + Clone,
-    {
-        self.reduce(|a, b| if b.compare(&a).is_lt() { b } else { a })
-    }
-
-    /// Returns the largest value, in the order of [`Key::compare`]; `None` if there are no values. In this order NaN is
-    /// larger than all other values. If several values are largest, returns the first of them. Spark: `max`.
-    ///
-    /// ```
-    /// # use millstream::testing;
-    /// testing::batch([3u32, 1, 2], |rdd| assert_eq!(rdd.max(), Some(3)));
-    /// ```
-    pub fn max(&self) -> Option<T>
-    where
-        T: Key + Clone,
-    {
-        self.reduce(|a, b| if b.compare(&a).is_gt() { b } else { a })
     }
 
     fn first_by(&self, count: usize, compare: impl Fn(&T, &T) -> std::cmp::Ordering + Clone + 'static) -> Vec<T> {
@@ -242,6 +218,7 @@ impl<T: Record, C: Chain<Out = T>> Rdd<T, C> {
     /// # use millstream::testing;
     /// testing::batch([7u32, 8, 7], |rdd| assert_eq!(rdd.count_by_value(), [(7, 2), (8, 1)]));
     /// ```
+    #[doc(alias = "countByValue")]
     pub fn count_by_value(&self) -> Vec<(T, u64)>
     where
         T: Key,
@@ -250,6 +227,9 @@ impl<T: Record, C: Chain<Out = T>> Rdd<T, C> {
     }
 
     /// Calls `function` with each value, in the tasks. Spark: `foreach`.
+    ///
+    /// Each task has an instance of the plugin of its own: what `function` writes to a captured variable, such as a `Cell`,
+    /// is lost with the instance. To count, use an [accumulator](crate::LongAccumulator).
     ///
     /// ```
     /// # use millstream::testing;
@@ -268,6 +248,7 @@ impl<T: Record, C: Chain<Out = T>> Rdd<T, C> {
     ///     rdd.foreach_partition(|partition, values| println!("{}: {} values", partition.unique_id(), values.len()));
     /// });
     /// ```
+    #[doc(alias = "foreachPartition")]
     pub fn foreach_partition(&self, function: impl Fn(Partition, std::vec::IntoIter<T>) + 'static) {
         let effect = self.with_partition(Kind::ForeachPartition, move |partition, values| {
             function(partition, values);
@@ -278,14 +259,18 @@ impl<T: Record, C: Chain<Out = T>> Rdd<T, C> {
 }
 
 /// Actions on pairs.
-impl<K: Key, V: Record, C: Chain<Out = (K, V)>> Rdd<(K, V), C> {
+impl<K: Record, V: Record, C: Chain<Out = (K, V)>> Rdd<(K, V), C> {
     /// Counts the values of each key. Keys come out in the order in which they first appear. Spark: `countByKey`.
     ///
     /// ```
     /// # use millstream::testing;
     /// testing::batch([(7u32, true), (8, true), (7, false)], |rdd| assert_eq!(rdd.count_by_key(), [(7, 2), (8, 1)]));
     /// ```
-    pub fn count_by_key(&self) -> Vec<(K, u64)> {
+    #[doc(alias = "countByKey")]
+    pub fn count_by_key(&self) -> Vec<(K, u64)>
+    where
+        K: Key,
+    {
         self.keys().count_by_value()
     }
 
@@ -312,13 +297,52 @@ impl<T: Record, C: Chain<Out = T>> Rdd<T, C> {
     /// # use millstream::testing;
     /// testing::batch([3u32, 1], |rdd| assert_eq!(rdd.zip_with_index().collect(), [(3, 0), (1, 1)]));
     /// ```
+    #[doc(alias = "zipWithIndex")]
     pub fn zip_with_index(&self) -> Rdd<(T, u64), impl Chain<Out = (T, u64)> + use<T, C>> {
+        self.with_positions(self.partition_sizes())
+    }
+
+    /// The number of values of each partition.
+    pub(crate) fn partition_sizes(&self) -> Vec<u64> {
         let count = |count: Option<u64>, _| count.unwrap_or(0) + 1;
-        let counts = self.then(Kind::CountPartition, FoldPartition::new(Some(0), count)).collect();
+        self.then(Kind::CountPartition, FoldPartition::new(Some(0), count)).collect()
+    }
+
+    /// Pairs each value with its position. `sizes` are the sizes of the partitions.
+    pub(crate) fn with_positions(&self, sizes: Vec<u64>) -> Rdd<(T, u64), impl Chain<Out = (T, u64)> + use<T, C>> {
         self.with_partition(Kind::ZipWithIndex, move |partition, values| {
-            let start: u64 = counts.iter().take(partition.index() as usize).sum();
+            let start: u64 = sizes.iter().take(partition.index() as usize).sum();
             values.zip(start..).collect::<Vec<_>>()
         })
+    }
+
+    /// Pairs the first value with the first value of `other`, the second with the second, and so on. This call counts the
+    /// values of both data sets, which computes the data sets: so call `cache` on them before. The pairs come in one
+    /// partition. Spark: `zip`, which needs partitions of equal sizes.
+    ///
+    /// ```
+    /// # use millstream::testing;
+    /// testing::batch([3u32, 1, 2], |rdd| {
+    ///     assert_eq!(rdd.zip(&rdd.map(|n| n * 10)).collect(), [(3, 30), (1, 10), (2, 20)]);
+    /// });
+    /// ```
+    ///
+    /// # Panics
+    /// If the data sets have different numbers of values.
+    #[track_caller]
+    pub fn zip<U: Record, D: Chain<Out = U>>(
+        &self,
+        other: &Rdd<U, D>,
+    ) -> Rdd<(T, U), impl Chain<Out = (T, U)> + use<T, C, U, D>> {
+        let (sizes, others) = (self.partition_sizes(), other.partition_sizes());
+        let (count, of_other) = (sizes.iter().sum::<u64>(), others.iter().sum::<u64>());
+        assert!(
+            count == of_other,
+            "`zip` of data sets with {count} and {of_other} values: their numbers must be equal"
+        );
+        let own = self.with_positions(sizes).map(|(value, at)| (at, value));
+        let others = other.with_positions(others).map(|(value, at)| (at, value));
+        own.join(&others).sort_by_key(true).values()
     }
 
     /// Gives all pairs of a value of this data set and a value of `other`. `other` is collected, so it has to fit into
@@ -349,7 +373,6 @@ impl<T: Record, C: Chain<Out = T>> Rdd<T, C> {
     ///     assert_eq!((squares.count(), squares.collect()), (2, vec![9, 1]));
     /// });
     /// ```
-    #[must_use]
     pub fn cache(&self) -> Rdd<T, crate::Cut<T>> {
         self.emits();
         let node = self.graph.add::<T>(Kind::Cache, vec![self.node], Code::default());

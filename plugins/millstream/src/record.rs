@@ -132,6 +132,20 @@ pub trait Record: Sized + 'static {
     fn show(&self, out: &mut String);
 }
 
+/// The type `X`, if `R` is a record. Otherwise it is no type at all: when a function returns what is no record, the
+/// compiler says so once, and not again at each operator that follows.
+pub type IfRecord<R, X> = <<R as Record>::Column as If<X>>::Then;
+
+/// Makes [`IfRecord`] of the column of a record.
+pub trait If<X> {
+    /// The type `X`.
+    type Then;
+}
+
+impl<C, X> If<X> for C {
+    type Then = X;
+}
+
 /// Reads values of one type from a chunk.
 pub trait Column: Sized + 'static {
     /// The type of the values.

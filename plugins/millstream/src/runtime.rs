@@ -6,6 +6,7 @@ use crate::chunk::Chunk;
 use crate::ids::NodeId;
 use crate::offset_range::OffsetRange;
 use crate::time::Time;
+use std::time::Duration;
 
 /// The level of a log line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +25,17 @@ pub enum Level {
 /// standard error.
 pub fn log(level: Level, message: &str) {
     imp::log(level, message);
+}
+
+/// The job's batch interval. In a test, the interval that the test sets.
+pub(crate) fn batch_interval() -> Duration {
+    imp::batch_interval()
+}
+
+/// Tells the host which arguments the program has read. May be called only while the program is described.
+#[cfg(target_family = "wasm")]
+pub(crate) fn arguments_read(names: &[String]) {
+    imp::arguments_read(names);
 }
 
 pub(crate) fn emit(rows: Chunk) {
@@ -66,7 +78,7 @@ pub(crate) fn commit_offsets(source: &str, ranges: &[OffsetRange]) {
 
 #[cfg(target_family = "wasm")]
 mod imp {
-    use super::{Chunk, Level, NodeId, OffsetRange, Time};
+    use super::{Chunk, Duration, Level, NodeId, OffsetRange, Time};
     use crate::bindings::millstream::plugin::data_sets;
     use crate::bindings::millstream::plugin::files;
     use crate::bindings::millstream::plugin::runtime;
@@ -81,6 +93,14 @@ mod imp {
             Level::Debug => runtime::Level::Debug,
         };
         runtime::log(level, message);
+    }
+
+    pub fn batch_interval() -> Duration {
+        Duration::from_millis(runtime::batch_interval())
+    }
+
+    pub fn arguments_read(names: &[String]) {
+        runtime::arguments_read(names);
     }
 
     pub fn emit(rows: Chunk) {
@@ -135,8 +155,8 @@ mod imp {
 
 #[cfg(not(target_family = "wasm"))]
 mod imp {
-    use super::{Chunk, Level, NodeId, OffsetRange, Time};
-    use std::cell::RefCell;
+    use super::{Chunk, Duration, Level, NodeId, OffsetRange, Time};
+    use std::cell::{Cell, RefCell};
     use std::rc::Rc;
 
     /// The host that a driver function under test calls.
@@ -154,6 +174,7 @@ mod imp {
     }
 
     thread_local! {
+        static BATCH_INTERVAL: Cell<Duration> = const { Cell::new(Duration::from_secs(1)) };
         static HOST: RefCell<Option<Rc<dyn TestHost>>> = const { RefCell::new(None) };
         static EMITTED: RefCell<Vec<Chunk>> = const { RefCell::new(Vec::new()) };
         static STATES: RefCell<Vec<Chunk>> = const { RefCell::new(Vec::new()) };
@@ -162,6 +183,15 @@ mod imp {
 
     pub fn log(level: Level, message: &str) {
         eprintln!("{level:?}: {message}");
+    }
+
+    pub fn batch_interval() -> Duration {
+        BATCH_INTERVAL.get()
+    }
+
+    /// Sets the batch interval of the job under test.
+    pub fn set_batch_interval(interval: Duration) {
+        BATCH_INTERVAL.set(interval);
     }
 
     pub fn emit(rows: Chunk) {
@@ -233,4 +263,6 @@ mod imp {
 }
 
 #[cfg(not(target_family = "wasm"))]
-pub(crate) use imp::{TestHost, evaluate, is_in_function, set_test_host, take_emitted, take_states, take_trace};
+pub(crate) use imp::{
+    TestHost, evaluate, is_in_function, set_batch_interval, set_test_host, take_emitted, take_states, take_trace,
+};

@@ -42,6 +42,7 @@ impl<T: Record, C: Chain<Out = T>> Rdd<T, C> {
     /// assert_eq!(files.keys().collect::<Vec<_>>(), ["pairs-1000/part-00000"]);
     /// assert_eq!(files["pairs-1000/part-00000"], b"(7,true)\n");
     /// ```
+    #[doc(alias = "saveAsTextFile")]
     pub fn save_as_text_file(&self, path: &str) {
         self.save(Kind::SaveAsTextFile, path, Vec::new());
     }
@@ -53,6 +54,7 @@ impl<T: Record, C: Chain<Out = T>> Rdd<T, C> {
     /// # use millstream::testing;
     /// testing::batch([3u32, 1], |rdd| rdd.save_as_object_file("numbers"));
     /// ```
+    #[doc(alias = "saveAsObjectFile")]
     pub fn save_as_object_file(&self, path: &str) {
         self.save(Kind::SaveAsObjectFile, path, Vec::new());
     }
@@ -66,6 +68,7 @@ impl<T: Record, C: Chain<Out = T>> Rdd<T, C> {
     ///     assert_eq!(rdd.context().parquet_file::<u32>("numbers").collect(), [3, 1]);
     /// });
     /// ```
+    #[doc(alias = "parquet")]
     pub fn save_as_parquet_file(&self, path: &str) {
         self.save(Kind::SaveAsParquetFile, path, Vec::new());
     }
@@ -79,6 +82,7 @@ impl<T: Record, C: Chain<Out = T>> Rdd<T, C> {
     ///     rdd.save_as_parquet_file_with("out/numbers", Parquet::default().compression(Compression::Zstd));
     /// });
     /// ```
+    #[doc(alias = "option")]
     pub fn save_as_parquet_file_with(&self, path: &str, options: Parquet) {
         self.save(Kind::SaveAsParquetFile, path, options.parameters());
     }
@@ -90,6 +94,7 @@ impl<T: Record, C: Chain<Out = T>> Rdd<T, C> {
     /// # use millstream::testing;
     /// testing::batch([3u32, 1], |rdd| rdd.save_as_csv_file("numbers"));
     /// ```
+    #[doc(alias = "csv")]
     pub fn save_as_csv_file(&self, path: &str) {
         self.save(Kind::SaveAsCsvFile, path, Vec::new());
     }
@@ -100,6 +105,7 @@ impl<T: Record, C: Chain<Out = T>> Rdd<T, C> {
     /// # use millstream::testing;
     /// testing::batch([3u32, 1], |rdd| rdd.save_as_json_file("numbers"));
     /// ```
+    #[doc(alias = "json")]
     pub fn save_as_json_file(&self, path: &str) {
         self.save(Kind::SaveAsJsonFile, path, Vec::new());
     }

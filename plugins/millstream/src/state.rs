@@ -24,9 +24,12 @@ use crate::time::Time;
 use std::time::Duration;
 use update::{PartitionHead, UpdateHead};
 
-impl<K: Key, V: Record, C: Chain<Out = (K, V)>> DStream<(K, V), C> {
+impl<K: Record, V: Record, C: Chain<Out = (K, V)>> DStream<(K, V), C> {
     /// Adds a node that keeps states of type `S` by key, and produces rows of type `R`.
-    fn stateful<S: Record, R: Record>(&self, kind: Kind, code: StateCode) -> DStream<R, Cut<R>> {
+    fn stateful<S: Record, R: Record>(&self, kind: Kind, code: StateCode) -> DStream<R, Cut<R>>
+    where
+        K: Key,
+    {
         self.emits();
         let node = self.graph.add::<R>(kind, vec![self.node], Code { state: Some(code), ..Code::default() });
         self.graph.change(node, |node| {
@@ -58,14 +61,17 @@ impl<K: Key, V: Record, C: Chain<Out = (K, V)>> DStream<(K, V), C> {
     /// });
     /// assert_eq!(out, [vec![(1, 11)], vec![(1, 11)], vec![]]);
     /// ```
+    #[doc(alias = "updateStateByKey")]
     pub fn update_state_by_key<S: Record, F>(&self, update: F) -> DStream<(K, S), Cut<(K, S)>>
     where
+        K: Key,
         F: Fn(Vec<V>, Option<S>) -> Option<S> + 'static,
     {
         self.update_by_key(move |_, _, _, values, state| update(values, state))
     }
 
     /// As [`update_state_by_key`](Self::update_state_by_key), but the function also gets the batch's time and the key.
+    /// Spark: `updateStateByKey`.
     ///
     /// ```
     /// use millstream::testing;
@@ -78,8 +84,10 @@ impl<K: Key, V: Record, C: Chain<Out = (K, V)>> DStream<(K, V), C> {
     /// });
     /// assert_eq!(out, [vec![("a".to_string(), 1000)], vec![("a".to_string(), 1000)], vec![]]);
     /// ```
+    #[doc(alias = "updateStateByKey")]
     pub fn update_state_by_key_with_time<S: Record, F>(&self, update: F) -> DStream<(K, S), Cut<(K, S)>>
     where
+        K: Key,
         F: Fn(Time, &K, Vec<V>, Option<S>) -> Option<S> + 'static,
     {
         use crate::record::Column as _;
@@ -92,6 +100,7 @@ impl<K: Key, V: Record, C: Chain<Out = (K, V)>> DStream<(K, V), C> {
     /// and the state. So a function that does not use the key does not pay for decoding the key.
     fn update_by_key<S: Record, F>(&self, update: F) -> DStream<(K, S), Cut<(K, S)>>
     where
+        K: Key,
         F: Fn(Time, &K::Column, usize, Vec<V>, Option<S>) -> Option<S> + 'static,
     {
         let code = UpdateHead::<K, V, S, F>::code(update);
@@ -102,6 +111,7 @@ impl<K: Key, V: Record, C: Chain<Out = (K, V)>> DStream<(K, V), C> {
     /// with its values and its state. The function returns the keys that have a state from now on, with their states. A
     /// key that the function does not return has no state any more. If the function returns a key twice, the first
     /// state of the key counts. All keys of a partition have to fit into the plugin's memory.
+    /// Spark: `updateStateByKey`.
     ///
     /// ```
     /// use millstream::testing;
@@ -117,8 +127,10 @@ impl<K: Key, V: Record, C: Chain<Out = (K, V)>> DStream<(K, V), C> {
     /// });
     /// assert_eq!(out, [vec![(2, 6)], vec![(2, 6)]]);
     /// ```
+    #[doc(alias = "updateStateByKey")]
     pub fn update_state_by_partition<S: Record, R, F>(&self, update: F) -> DStream<(K, S), Cut<(K, S)>>
     where
+        K: Key,
         R: IntoIterator<Item = (K, S)>,
         F: Fn(std::vec::IntoIter<(K, Vec<V>, Option<S>)>) -> R + 'static,
     {
@@ -131,7 +143,7 @@ impl<K: Key, S: Record> DStream<(K, S), Cut<(K, S)>> {
     /// Sets the states that keys have before the first batch. `rows` is called only when the host needs the initial
     /// state. If a job goes on from a checkpoint, the state comes from the checkpoint. May be called only after
     /// `update_state_by_key`, its form `_with_time`, and `update_state_by_partition`. If `rows` gives a key twice, the
-    /// last state of the key counts.
+    /// last state of the key counts. Spark: `initialRDD`.
     ///
     /// ```
     /// use millstream::testing;
@@ -143,7 +155,7 @@ impl<K: Key, S: Record> DStream<(K, S), Cut<(K, S)>> {
     /// });
     /// assert_eq!(out, [vec![("hello".to_string(), 2), ("world".to_string(), 1)]]);
     /// ```
-    #[must_use]
+    #[doc(alias = "initialRDD")]
     pub fn initial_state<R: IntoIterator<Item = (K, S)>>(self, rows: impl Fn() -> R + 'static) -> Self {
         let mut other = None;
         self.graph.change(self.node, |node| match (node.kind, &mut node.code.state) {
@@ -183,7 +195,6 @@ impl<K: Key, S: Record> DStream<(K, S), Cut<(K, S)>> {
     /// });
     /// assert_eq!(out, [vec![("hello".to_string(), (1, 7))]]);
     /// ```
-    #[must_use]
     pub fn migrate_state<E: Record>(self, migrate: impl Fn(&K, E) -> Result<Option<S>, String> + 'static) -> Self {
         let mut other = None;
         self.graph.change(self.node, |node| match (node.kind, &mut node.code.state) {
@@ -217,7 +228,6 @@ impl<T: Record, C: Chain<Out = T>> DStream<T, C> {
     /// });
     /// assert_eq!(out, [vec![(1, 5)]]);
     /// ```
-    #[must_use]
     pub fn checkpoint(self, interval: Duration) -> Self {
         let (kind, parent) = {
             let nodes = self.graph.nodes();

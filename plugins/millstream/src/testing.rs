@@ -15,38 +15,44 @@ use crate::context::StreamingContext;
 use crate::flow::{DStream, Rdd, cut};
 use crate::graph::Graph;
 use crate::ids::NodeId;
+use crate::outcome::Outcome;
 use crate::record::Record;
 pub(crate) use crate::record::{chunk_of, rows_of};
+use crate::runtime;
 use files::Files;
 use run::Run;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// Applies `operation` to a stream of `batches` and returns the values that come out, batch by batch.
+/// Applies `operation` to a stream of `batches` and returns the values that come out, batch by batch. String slices may
+/// stand for text.
 ///
 /// ```
 /// use millstream::testing;
 /// let out = testing::run(vec![vec![1u64, 2], vec![]], |numbers| numbers.map(|n| n + 1));
 /// assert_eq!(out, [vec![2, 3], vec![]]);
+/// let out = testing::run(vec![vec!["to be", "or"]], |lines| lines.flat_map(|line| line.split(' ')));
+/// assert_eq!(out, [["to", "be", "or"]]);
 /// ```
 ///
 /// # Panics
 /// If the operation panics, or the program is invalid.
-pub fn run<T, U, C>(
-    batches: Vec<Vec<T>>,
-    operation: impl FnOnce(DStream<T, crate::Cut<T>>) -> DStream<U, C>,
+pub fn run<I, U, C>(
+    batches: Vec<Vec<I>>,
+    operation: impl FnOnce(DStream<I::Record, crate::Cut<I::Record>>) -> DStream<U, C>,
 ) -> Vec<Vec<U>>
 where
-    T: Record,
+    I: Input,
     U: Record,
     C: Chain<Out = U>,
 {
+    runtime::set_batch_interval(BATCH_INTERVAL);
     let ctx = StreamingContext::new(Vec::new());
-    let node = ctx.stream::<T>("input").node;
+    let node = ctx.stream::<I::Record>("input").node;
     let result = operation(cut(&ctx.graph, node)).node;
     check(&ctx.graph);
-    let batches: Vec<_> = batches.into_iter().map(chunk_of).collect();
-    let sources = BTreeMap::from([("input".to_owned(), batches)]);
+    let batches = batches.into_iter().map(|rows| chunk_of(rows.into_iter().map(Input::into_record).collect()));
+    let sources = BTreeMap::from([("input".to_owned(), batches.collect())]);
     let run = Run::new(&ctx.graph, sources, Files::default(), BATCH_INTERVAL);
     let due = run.batches().filter(|batch| run.is_due(result, *batch));
     let due: Vec<usize> = due.collect();
@@ -108,7 +114,7 @@ pub struct Job<B> {
 /// How much time a batch covers, if the test does not say it.
 const BATCH_INTERVAL: Duration = Duration::from_secs(1);
 
-impl<B: FnOnce(&StreamingContext)> Job<B> {
+impl<B: FnOnce(&StreamingContext) -> O, O: Outcome> Job<B> {
     /// Makes a job that runs the program `build`.
     pub fn new(build: B) -> Self {
         Self {
@@ -156,7 +162,7 @@ impl<B: FnOnce(&StreamingContext)> Job<B> {
     /// Runs all batches and returns what each output printed, in order.
     ///
     /// # Panics
-    /// If the program panics or is invalid.
+    /// If the program panics or is invalid, or if the test gives batches of a source that the program does not read.
     pub fn run(self) -> Vec<Printed> {
         self.run_with_files().0
     }
@@ -166,11 +172,19 @@ impl<B: FnOnce(&StreamingContext)> Job<B> {
     /// values, whatever the format.
     ///
     /// # Panics
-    /// If the program panics or is invalid.
+    /// If the program panics or is invalid, or if the test gives batches of a source that the program does not read.
     pub fn run_with_files(self) -> (Vec<Printed>, BTreeMap<String, Vec<u8>>) {
+        runtime::set_batch_interval(self.interval);
         let ctx = StreamingContext::new(self.arguments);
-        (self.build)(&ctx);
+        (self.build)(&ctx).report(&ctx);
         check(&ctx.graph);
+        let read = ctx.graph.sources();
+        for source in self.sources.keys() {
+            assert!(
+                read.contains(source),
+                "the test gives batches of the source `{source}`, and the program reads {read:?}"
+            );
+        }
         let outputs: Vec<NodeId> = {
             let nodes = ctx.graph.nodes();
             nodes.iter().filter(|(_, node)| node.code.rows.is_none()).map(|(id, _)| *id).collect()
@@ -251,6 +265,35 @@ mod tests {
             found += 1;
         }
         assert_eq!(found, 3);
+    }
+
+    #[test]
+    #[should_panic(expected = "the test gives batches of the source `word`, and the program reads {\"words\"}")]
+    fn a_source_that_the_program_does_not_read_is_found() {
+        let job = Job::new(|ctx| {
+            ctx.text_stream("words").print();
+        });
+        job.batch("word", ["to"]).run();
+    }
+
+    #[test]
+    #[should_panic(expected = "invalid program: no words today")]
+    fn a_program_that_returns_an_error_does_not_run() {
+        let build = |ctx: &StreamingContext| -> Result<(), String> {
+            ctx.text_stream("words").print();
+            Err("no words today".to_owned())
+        };
+        Job::new(build).batch("words", ["to"]).run();
+    }
+
+    #[test]
+    #[should_panic(expected = "invalid program: argument `shortest`: `three` is no u32: invalid digit found in string")]
+    fn an_argument_that_cannot_be_parsed_is_found() {
+        let job = Job::new(|ctx| {
+            let shortest = ctx.arg_or("shortest", 1u32);
+            ctx.text_stream("words").filter(move |word| word.len() as u32 >= shortest).print();
+        });
+        job.arg("shortest", "three").batch("words", ["to"]).run();
     }
 
     #[test]

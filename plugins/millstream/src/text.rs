@@ -5,8 +5,10 @@
 mod mask;
 mod number;
 mod parse;
+mod pattern;
 mod split;
 
+pub use pattern::{Chars, Pattern, Pieces};
 pub use split::{Split, SplitWhitespace};
 
 use std::borrow::Borrow;
@@ -76,16 +78,30 @@ impl Text {
         Self { start: piece.as_ptr(), length: piece.len(), owner: Rc::clone(&self.owner) }
     }
 
-    /// Returns the pieces between occurrences of `separator`, empty pieces included, as [`str::split`] does.
+    /// Returns the pieces between occurrences of `separator`, empty pieces included, as [`str::split`] does. The separator
+    /// is a `char` or a string.
     ///
     /// ```
     /// use millstream::Text;
     /// let words: Vec<Text> = Text::from("to be  or").split(' ').collect();
     /// assert_eq!(words, ["to", "be", "", "or"]);
+    /// assert_eq!(Text::from("a, b").split(", ").collect::<Vec<_>>(), ["a", "b"]);
     /// ```
     #[inline]
-    pub fn split(&self, separator: char) -> Split {
-        Split::new(self.clone(), separator)
+    pub fn split<P: Pattern>(&self, separator: P) -> P::Split {
+        separator.split(self)
+    }
+
+    /// Returns at most `count` pieces, as [`str::splitn`] does: the last piece is the rest of the text. The separator is a
+    /// `char` or a string.
+    ///
+    /// ```
+    /// use millstream::Text;
+    /// let pieces: Vec<Text> = Text::from("GET /a b HTTP").splitn(2, ' ').collect();
+    /// assert_eq!(pieces, ["GET", "/a b HTTP"]);
+    /// ```
+    pub fn splitn<P: Pattern>(&self, count: usize, separator: P) -> Pieces {
+        separator.splitn(self, count)
     }
 
     /// Returns the pieces between runs of white space, without empty pieces, as [`str::split_whitespace`] does.
@@ -100,7 +116,8 @@ impl Text {
         SplitWhitespace::new(self.clone())
     }
 
-    /// Returns the text before and the text after the first `separator`; `None` if there is no separator.
+    /// Returns the text before and the text after the first `separator`; `None` if there is no separator. The separator is
+    /// a `char` or a string.
     ///
     /// ```
     /// use millstream::Text;
@@ -109,10 +126,10 @@ impl Text {
     /// ```
     // Inlined by force: a call gives its results through memory, in words of other sizes than they are read in.
     #[inline(always)]
-    pub fn split_once(&self, separator: char) -> Option<(Self, Self)> {
-        let at = split::find(self, separator)?;
-        // SAFETY: a character of the text begins at `at`, and the next one behind it.
-        unsafe { Some((self.piece(0, at), self.piece(at.wrapping_add(separator.len_utf8()), self.len()))) }
+    pub fn split_once<P: Pattern>(&self, separator: P) -> Option<(Self, Self)> {
+        let (start, end) = separator.first(self)?;
+        // SAFETY: only types of this crate are patterns, and they find a piece of text: it begins at `start` and ends at `end`.
+        unsafe { Some((self.piece(0, start), self.piece(end, self.len()))) }
     }
 
     /// Returns the text without white space at its beginning and its end.
@@ -124,6 +141,77 @@ impl Text {
     #[inline]
     pub fn trim(&self) -> Self {
         self.share(self.as_str().trim())
+    }
+
+    /// Returns the text without white space at its beginning.
+    ///
+    /// ```
+    /// assert_eq!(millstream::Text::from(" a b ").trim_start(), "a b ");
+    /// ```
+    #[must_use]
+    pub fn trim_start(&self) -> Self {
+        self.share(self.as_str().trim_start())
+    }
+
+    /// Returns the text without white space at its end.
+    ///
+    /// ```
+    /// assert_eq!(millstream::Text::from(" a b ").trim_end(), " a b");
+    /// ```
+    #[must_use]
+    pub fn trim_end(&self) -> Self {
+        self.share(self.as_str().trim_end())
+    }
+
+    /// Returns the text behind `prefix`; `None` if the text does not begin with it. The prefix is a `char` or a string.
+    ///
+    /// ```
+    /// use millstream::Text;
+    /// assert_eq!(Text::from("user=tom").strip_prefix("user=").unwrap(), "tom");
+    /// assert!(Text::from("tom").strip_prefix('#').is_none());
+    /// ```
+    pub fn strip_prefix<P: Pattern>(&self, prefix: P) -> Option<Self> {
+        prefix.strip_prefix(self.as_str()).map(|piece| self.share(piece))
+    }
+
+    /// Returns the text before `suffix`; `None` if the text does not end with it. The suffix is a `char` or a string.
+    ///
+    /// ```
+    /// assert_eq!(millstream::Text::from("20%").strip_suffix('%').unwrap(), "20");
+    /// ```
+    pub fn strip_suffix<P: Pattern>(&self, suffix: P) -> Option<Self> {
+        suffix.strip_suffix(self.as_str()).map(|piece| self.share(piece))
+    }
+
+    /// Returns the characters of the text.
+    ///
+    /// ```
+    /// let digits = millstream::Text::from("a1b2").chars().filter(char::is_ascii_digit).count();
+    /// assert_eq!(digits, 2);
+    /// ```
+    pub fn chars(&self) -> Chars {
+        Chars::new(self.clone())
+    }
+
+    /// Makes a text of a slice of this text, such as a method of `str` returns it. Copies nothing.
+    ///
+    /// ```
+    /// use millstream::Text;
+    /// let line = Text::from("level=warn; disk full");
+    /// let (before, _) = line.as_str().split_at(10);
+    /// assert_eq!(line.slice_ref(before), "level=warn");
+    /// ```
+    ///
+    /// # Panics
+    /// If `piece` is not a piece of this text. An empty text is a piece of every text.
+    #[must_use]
+    pub fn slice_ref(&self, piece: &str) -> Self {
+        if piece.is_empty() {
+            return self.share(&self.as_str()[..0]);
+        }
+        let (whole, part) = (self.as_bytes().as_ptr_range(), piece.as_bytes().as_ptr_range());
+        assert!(whole.start <= part.start && part.end <= whole.end, "`slice_ref` needs a piece of the text");
+        self.share(piece)
     }
 
     /// Returns the bytes `range` of the text; `None` if the range is out of bounds or would cut a character.

@@ -3,7 +3,7 @@
 use crate::chain::{Chain, FlatMap, Map};
 use crate::flow::Flow;
 use crate::kind::Kind;
-use crate::record::Record;
+use crate::record::{IfRecord, Record};
 
 impl<K: Record, V: Record, C: Chain<Out = (K, V)>, S> Flow<(K, V), C, S> {
     /// Passes each value through `function`; the keys stay the same. Spark: `mapValues`.
@@ -13,10 +13,12 @@ impl<K: Record, V: Record, C: Chain<Out = (K, V)>, S> Flow<(K, V), C, S> {
     /// let out = testing::run(vec![vec![(1u8, 5u32)]], |pairs| pairs.map_values(|n| n * 10));
     /// assert_eq!(out, [vec![(1, 50)]]);
     /// ```
+    #[doc(alias = "mapValues")]
+    #[expect(clippy::type_complexity, reason = "a stream names its type twice")]
     pub fn map_values<R: Record, F: Fn(V) -> R + 'static>(
         &self,
         function: F,
-    ) -> Flow<(K, R), impl Chain<Out = (K, R)> + use<K, V, C, R, F, S>, S> {
+    ) -> IfRecord<R, Flow<(K, R), impl Chain<Out = (K, R)> + use<K, V, C, R, F, S>, S>> {
         self.then(Kind::MapValues, Map::new(move |(key, value): (K, V)| (key, function(value))))
     }
 
@@ -28,11 +30,12 @@ impl<K: Record, V: Record, C: Chain<Out = (K, V)>, S> Flow<(K, V), C, S> {
     /// let out = testing::run(vec![vec![(1u8, 2u32)]], |pairs| pairs.flat_map_values(|n| 0..n));
     /// assert_eq!(out, [vec![(1, 0), (1, 1)]]);
     /// ```
+    #[doc(alias = "flatMapValues")]
     #[expect(clippy::type_complexity, reason = "a stream names its type twice")]
     pub fn flat_map_values<R, F>(
         &self,
         function: F,
-    ) -> Flow<(K, R::Item), impl Chain<Out = (K, R::Item)> + use<K, V, C, R, F, S>, S>
+    ) -> IfRecord<R::Item, Flow<(K, R::Item), impl Chain<Out = (K, R::Item)> + use<K, V, C, R, F, S>, S>>
     where
         K: Clone,
         R: IntoIterator<Item: Record> + 'static,
@@ -45,7 +48,7 @@ impl<K: Record, V: Record, C: Chain<Out = (K, V)>, S> Flow<(K, V), C, S> {
         self.then(Kind::FlatMapValues, FlatMap::new(function))
     }
 
-    /// Gives the keys alone.
+    /// Gives the keys alone. Spark: `keys`.
     ///
     /// ```
     /// use millstream::testing;
@@ -55,7 +58,7 @@ impl<K: Record, V: Record, C: Chain<Out = (K, V)>, S> Flow<(K, V), C, S> {
         self.then(Kind::Keys, Map::new(|(key, _): (K, V)| key))
     }
 
-    /// Gives the values alone.
+    /// Gives the values alone. Spark: `values`.
     ///
     /// ```
     /// use millstream::testing;

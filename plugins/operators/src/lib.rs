@@ -1,5 +1,6 @@
 //! Single operators on a stream of numbers or pairs. The job's argument `operator` chooses one.
 
+mod composed;
 mod enums;
 mod joins;
 mod large;
@@ -115,7 +116,7 @@ fn records(numbers: &DStream<i64, Cut<i64>>, operator: &str) -> Option<Output> {
 }
 
 fn build(ctx: &StreamingContext) {
-    let operator = ctx.arg("operator").unwrap_or_default().to_owned();
+    let operator = ctx.arg("operator").unwrap_or_default();
     // The source `lines` can have only one type, so operators on other types return early.
     match operator.as_str() {
         "records_of_a_source" => {
@@ -133,6 +134,7 @@ fn build(ctx: &StreamingContext) {
     let windows = || windows::windows(&numbers, &operator);
     let outputs = || outputs::outputs(ctx, &numbers, &operator);
     let found = records(&numbers, &operator).or_else(windows).or_else(outputs);
+    let found = found.or_else(|| composed::composed(ctx, &numbers, &operator));
     let found = found.or_else(|| large::large(ctx, &numbers, &operator));
     let found = found.or_else(|| windows::generated(ctx, &numbers, &operator));
     let found = found.or_else(|| states::by_keys_of_many_types(&numbers, &operator));
@@ -163,10 +165,7 @@ fn build(ctx: &StreamingContext) {
             let counts = numbers.count().map(|n| (-1i64, n as i64));
             sums.union(&counts).print_n(100)
         }
-        "union_of_many" => {
-            let streams = ["lines", "more"].map(|source| ctx.stream::<i64>(source).erase());
-            ctx.union(streams).print_n(100)
-        }
+        "union_of_many" => ctx.union(["lines", "more"].map(|source| ctx.stream::<i64>(source))).print_n(100),
         "repartition" => numbers.repartition(3).glom().print_n(100),
         "count" => numbers.count().print_n(100),
         "reduce" => numbers.reduce(|a, b| a - b).print_n(100),
@@ -204,7 +203,7 @@ fn build(ctx: &StreamingContext) {
         }
         "save_as_text_files" => {
             // The same rows are saved twice and printed, in three partitions and in one.
-            let prefix = ctx.arg("prefix").unwrap_or("out/numbers");
+            let prefix = &ctx.arg_or("prefix", "out/numbers".to_owned());
             let numbers = numbers.repartition(3);
             numbers.map(|n| (n, (n > 2).then_some(n as f64 / 2.0))).save_as_text_files(prefix, "txt").name("numbers");
             let total = numbers.reduce(|a, b| a + b).map(|sum| format!("sum\n{sum}"));

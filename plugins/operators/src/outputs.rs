@@ -39,7 +39,7 @@ fn two<C: Chain<Out = i64>>(numbers: &DStream<i64, C>) -> (DStream<i64>, DStream
 
 /// Rows in two partitions, saved in one format, and their sum. `None` if there is no such operator.
 pub fn outputs(ctx: &StreamingContext, numbers: &DStream<i64, Cut<i64>>, operator: &str) -> Option<Output> {
-    let prefix = ctx.arg("prefix").unwrap_or("out/numbers");
+    let prefix = &ctx.arg_or("prefix", "out/numbers".to_owned());
     Some(match operator {
         "save_as_object_files" => {
             let (numbers, sum) = two(numbers);

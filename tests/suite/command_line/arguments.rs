@@ -138,3 +138,34 @@ fn an_override_needs_a_key_and_a_value() {
     refused("job.parallelism", "it has no `=`");
     refused("=4", "it has no key before the `=`");
 }
+
+/// The library of the log would take the word for the name of a module, and the log would be empty.
+#[test]
+fn a_level_of_the_log_that_does_not_exist_is_an_error() {
+    let directory = Directory::with_job("network_word_count");
+    let check = |level: &str| {
+        let mut command = directory.host(&["check", "job.toml"]);
+        command.env("MILLSTREAM_LOG", level);
+        Running::start(command).finish()
+    };
+    let expected = "error: MILLSTREAM_LOG has the directive `warning`, which is no level\n\
+                    help: write one of `error`, `warn`, `info`, `debug`, `trace`, `off`, or a module and a level, as in \
+                    `info,host::plugin=debug`";
+    require_error(&check("warning"), 2, expected);
+    assert_eq!(check("warn").code, Some(0));
+}
+
+#[test]
+fn an_argument_that_the_plugin_does_not_read_is_a_warning() {
+    let directory = Directory::with_job("network_word_count");
+    let check = |args: &[&str]| {
+        let job = ["check", "job.toml", "--set", "job.args={lenght=\"3\"}"];
+        directory.run(&[&job, args].concat())
+    };
+    let warning = "the plugin does not read the argument `lenght` of job.args: is its name right?";
+    let said = check(&[]);
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    assert!(said.err.contains("WARN") && said.err.contains(warning), "{}", said.err);
+    let json: serde_json::Value = serde_json::from_str(&check(&["--json"]).out).expect("it is JSON");
+    assert_eq!(json["warnings"], serde_json::json!([warning]));
+}

@@ -105,7 +105,7 @@ fn a_plugin_that_panics_while_it_is_explained() {
 #[test]
 fn a_checked_job_for_scripts_is_one_object() {
     let said = job(&Directory::with_job("network_word_count"), "check", &["--json"]);
-    let expected = r#"{"directories":[],"files":[],"job":"word-count","nodes":5,"outputs":1,"sources":[{"name":"lines","type":"text"}]}"#;
+    let expected = r#"{"directories":[],"files":[],"job":"word-count","nodes":5,"outputs":1,"sources":[{"name":"lines","type":"text"}],"warnings":[]}"#;
     require_out(&said, &format!("{expected}\n"));
 }
 

@@ -29,13 +29,14 @@ fn with_version(version: &str) -> Vec<u8> {
 #[test]
 fn a_plugin_that_is_missing() {
     let directory = Directory::with_job("network_word_count");
-    let missing = |name: &str, why: &str| {
+    let missing = |name: &str, why: &str, more: &str| {
         let expected =
-            format!("error: cannot read plugin {name}: {why}\n{BUILD}, and name the .wasm file in job.plugin");
+            format!("error: cannot read plugin {name}: {why}\n{BUILD}, and name the .wasm file in job.plugin{more}");
         require_refusal(&directory, &["--set", &format!("job.plugin={name}")], &expected);
     };
-    missing("nope.wasm", "No such file or directory (os error 2)");
-    missing("..", "Is a directory (os error 21)");
+    let crate_type = "; there is no such file unless the [lib] of Cargo.toml has `crate-type = [\"cdylib\"]`";
+    missing("nope.wasm", "No such file or directory (os error 2)", crate_type);
+    missing("..", "Is a directory (os error 21)", "");
 }
 
 #[test]

@@ -26,7 +26,8 @@ impl Lease {
     /// # Errors
     /// Returns an error if the host cannot load the plugin with these settings.
     pub fn take(name: &str, settings: &Settings) -> Result<Self, Error> {
-        let key = format!("{name} {:?} {}", settings.limits, settings.engine.threads);
+        let interval = settings.job.batch_interval;
+        let key = format!("{name} {:?} {} {interval:?}", settings.limits, settings.engine.threads);
         let idle = idle().get_mut(&key).and_then(Vec::pop);
         let plugin = match idle {
             Some(plugin) => plugin,

@@ -46,7 +46,7 @@ keys! {
         "job.args",
         Strings,
         Fallback::Empty,
-        "Arguments to the plugin, by name. All values are strings.",
+        "Arguments to the plugin, by name. All values are strings. `host check` warns of an argument that the plugin does not read.",
     );
 
     JOB_DIRECTORIES: Directories = Key::new(

@@ -134,7 +134,9 @@ fn needed_stages(stages: &[Stage], last: StageId) -> Vec<StageId> {
 /// The stages that write the rows of an input.
 fn read_by(stages: &[Stage], input: StageInput) -> Vec<StageId> {
     match input {
-        StageInput::Source { .. } | StageInput::Load { .. } | StageInput::Slice { .. } => Vec::new(),
+        StageInput::Source { .. } | StageInput::Load { .. } | StageInput::Slice { .. } | StageInput::Empty { .. } => {
+            Vec::new()
+        }
         StageInput::Shuffle { stage, .. } => vec![stage],
         StageInput::Shuffles { node } => {
             let writes = |stage: &&Stage| matches!(stage.output, StageOutput::Shuffle { node: to, .. } if to == node);
@@ -234,6 +236,7 @@ impl Cutter<'_> {
             (Operation::Slice { of, time }, _) => {
                 vec![Branch { input: StageInput::Slice { node, of: *of, time: *time }, steps: Vec::new() }]
             }
+            (Operation::Empty, _) => vec![Branch { input: StageInput::Empty { node }, steps: Vec::new() }],
             (Operation::Cache, [parent]) => self.feed(*parent),
             (Operation::Transform, _) => vec![Branch { input: StageInput::DataSet { node }, steps: Vec::new() }],
             _ => vec![Branch { input: StageInput::Source { node }, steps: Vec::new() }],

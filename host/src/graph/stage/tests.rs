@@ -152,7 +152,10 @@ proptest! {
                 };
                 for branch in &stages.stage(*id).unwrap().branches {
                     match branch.input {
-                        StageInput::Source { .. } | StageInput::Load { .. } | StageInput::Slice { .. } => {}
+                        StageInput::Source { .. }
+                        | StageInput::Load { .. }
+                        | StageInput::Slice { .. }
+                        | StageInput::Empty { .. } => {}
                         StageInput::Shuffle { stage, .. } => prop_assert!(written_before(&|s| s.id == stage)),
                         StageInput::Shuffles { node } => {
                             for writer in stages.writers(graph.node(node).unwrap()).unwrap() {

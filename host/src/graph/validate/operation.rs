@@ -101,6 +101,7 @@ fn with_parameters(subject: &Subject<'_>, work: Work) -> Result<Operation, Graph
             let of = NodeId(u32::try_from(number("of")?).unwrap_or(u32::MAX));
             Operation::Slice { of, time: Time::from_ms(number("time")?) }
         }
+        Work::Empty => Operation::Empty,
     })
 }
 

@@ -15,7 +15,7 @@ use crate::window::Window;
 use std::marker::PhantomData;
 use std::rc::Rc;
 
-impl<K: Key, V: Record, C: Chain<Out = (K, V)>> DStream<(K, V), C> {
+impl<K: Record, V: Record, C: Chain<Out = (K, V)>> DStream<(K, V), C> {
     /// Merges the values of each key in each window, as [`reduce_by_key_and_window`](Self::reduce_by_key_and_window)
     /// does, but makes each window from the window before: `inverse` takes away the values that leave the window, and
     /// `function` adds the values that enter it. So the work depends on how many values enter and leave, and not on the
@@ -25,7 +25,7 @@ impl<K: Key, V: Record, C: Chain<Out = (K, V)>> DStream<(K, V), C> {
     /// A key stays after its last value has left the window. Its value is then the remainder, such as zero. To remove
     /// such keys, use [`reduce_by_key_and_window_inverse_filtered`](Self::reduce_by_key_and_window_inverse_filtered).
     /// The job needs a checkpoint directory. `.partitions(..)` and `.checkpoint(..)` may follow. Spark:
-    /// `reduceByKeyAndWindow` with `invReduceFunc`.
+    /// `reduceByKeyAndWindow`, `invReduceFunc`.
     ///
     /// ```
     /// use millstream::{seconds, testing};
@@ -35,6 +35,8 @@ impl<K: Key, V: Record, C: Chain<Out = (K, V)>> DStream<(K, V), C> {
     /// });
     /// assert_eq!(out, [vec![(1, 5)], vec![(1, 11)], vec![(1, 6)], vec![(1, 0)]]);
     /// ```
+    #[doc(alias = "invReduceFunc")]
+    #[doc(alias = "reduceByKeyAndWindow")]
     pub fn reduce_by_key_and_window_inverse<F, I>(
         &self,
         function: F,
@@ -42,6 +44,7 @@ impl<K: Key, V: Record, C: Chain<Out = (K, V)>> DStream<(K, V), C> {
         window: impl Into<Window>,
     ) -> DStream<(K, V), Cut<(K, V)>>
     where
+        K: Key,
         F: Fn(V, V) -> V + Clone + 'static,
         I: Fn(V, V) -> V + 'static,
     {
@@ -61,6 +64,7 @@ impl<K: Key, V: Record, C: Chain<Out = (K, V)>> DStream<(K, V), C> {
     /// });
     /// assert_eq!(out, [vec![(1, 5)], vec![(1, 11)], vec![(1, 6)], vec![]]);
     /// ```
+    #[doc(alias = "reduceByKeyAndWindow")]
     pub fn reduce_by_key_and_window_inverse_filtered<F, I, P>(
         &self,
         function: F,
@@ -69,6 +73,7 @@ impl<K: Key, V: Record, C: Chain<Out = (K, V)>> DStream<(K, V), C> {
         filter: P,
     ) -> DStream<(K, V), Cut<(K, V)>>
     where
+        K: Key,
         F: Fn(V, V) -> V + Clone + 'static,
         I: Fn(V, V) -> V + 'static,
         P: Fn(&(K, V)) -> bool + 'static,
@@ -83,6 +88,7 @@ impl<K: Key, V: Record, C: Chain<Out = (K, V)>> DStream<(K, V), C> {
     /// kept.
     fn inverse_window<F, I, P>(&self, function: F, inverse: I, window: Window, keep: P) -> DStream<(K, V), Cut<(K, V)>>
     where
+        K: Key,
         F: Fn(V, V) -> V + Clone + 'static,
         I: Fn(V, V) -> V + 'static,
         P: Fn(&K::Column, usize, V) -> Option<V> + 'static,
@@ -108,6 +114,7 @@ impl<T: Record, C: Chain<Out = T>> DStream<T, C> {
     /// });
     /// assert_eq!(out, [vec![], vec![1], vec![6], vec![5], vec![0]]);
     /// ```
+    #[doc(alias = "reduceByWindow")]
     pub fn reduce_by_window_inverse<F, I, W: Into<Window>>(
         &self,
         function: F,

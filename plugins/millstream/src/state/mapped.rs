@@ -19,7 +19,7 @@ use std::ops::Deref;
 use std::rc::Rc;
 use std::time::Duration;
 
-impl<K: Key, V: Record, C: Chain<Out = (K, V)>> DStream<(K, V), C> {
+impl<K: Record, V: Record, C: Chain<Out = (K, V)>> DStream<(K, V), C> {
     /// Keeps a state for each key, and passes each record through the function of `spec`, together with the state of
     /// its key. The function may update or remove the state, and returns a value. The records of a key are passed in
     /// the order of the partitions and of their rows. The result is the stream of the returned values: one for each
@@ -41,11 +41,13 @@ impl<K: Key, V: Record, C: Chain<Out = (K, V)>> DStream<(K, V), C> {
     /// let count = |word: &str, count| (word.to_string(), count);
     /// assert_eq!(out, [vec![count("to", 1), count("be", 1), count("to", 2)], vec![count("be", 2)]]);
     /// ```
+    #[doc(alias = "mapWithState")]
     pub fn map_with_state<S: Record, M: Record, F>(
         &self,
         spec: StateSpec<K, V, S, M, F>,
     ) -> MapWithStateDStream<K, S, M>
     where
+        K: Key,
         F: Fn(Time, &K, Option<V>, &mut State<S>) -> Option<M> + 'static,
     {
         let StateSpec { function, initial, migrate, partitions, timeout, .. } = spec;
@@ -66,6 +68,7 @@ impl<K: Key, V: Record, C: Chain<Out = (K, V)>> DStream<(K, V), C> {
 
 /// The stream that [`map_with_state`](DStream::map_with_state) makes: every operation of [`DStream`] can be called on
 /// it. Spark: `MapWithStateDStream`.
+#[must_use = "nothing is computed unless an output such as `print()` reads the result"]
 pub struct MapWithStateDStream<K: Key, S: Record, M: Record> {
     stream: DStream<M, Cut<M>>,
     kind: PhantomData<fn() -> (K, S)>,
@@ -92,6 +95,7 @@ impl<K: Key, S: Record, M: Record> MapWithStateDStream<K, S, M> {
     /// let out = testing::run(batches, |pairs| pairs.map_with_state(spec).state_snapshots());
     /// assert_eq!(out, [vec![(1, 6)], vec![(1, 6)]]);
     /// ```
+    #[doc(alias = "stateSnapshots")]
     pub fn state_snapshots(&self) -> DStream<(K, S), Cut<(K, S)>> {
         let parents = vec![self.stream.node];
         let node = self.stream.graph.add::<(K, S)>(Kind::StateSnapshots, parents, Code::default());
@@ -99,13 +103,11 @@ impl<K: Key, S: Record, M: Record> MapWithStateDStream<K, S, M> {
     }
 
     /// Sets how often the host writes the state to the checkpoint directory. See [`DStream::checkpoint`].
-    #[must_use]
     pub fn checkpoint(self, interval: Duration) -> Self {
         Self { stream: self.stream.checkpoint(interval), kind: PhantomData }
     }
 
-    /// Names the operation. See [`DStream::name`](crate::Flow::name).
-    #[must_use]
+    /// Names the operation. See [`DStream::name`](crate::chain::Flow::name).
     pub fn name(self, name: &str) -> Self {
         Self { stream: self.stream.name(name), kind: PhantomData }
     }

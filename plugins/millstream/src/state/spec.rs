@@ -151,6 +151,7 @@ impl<K: Key, V: Record, S: Record, M: Record, F> StateSpec<K, V, S, M, F> {
     /// Sets the states that keys have before the first batch. `rows` is called only when the host needs the initial
     /// state. If a job goes on from a checkpoint, the state comes from the checkpoint. If `rows` gives a key twice, the
     /// last state of the key counts. Spark: `initialState`.
+    #[doc(alias = "initialState")]
     #[must_use]
     pub fn initial_state<R: IntoIterator<Item = (K, S)>>(mut self, rows: impl Fn() -> R + 'static) -> Self {
         self.initial = Some(InitialHead::code(rows));
@@ -166,6 +167,7 @@ impl<K: Key, V: Record, S: Record, M: Record, F> StateSpec<K, V, S, M, F> {
     }
 
     /// Sets the number of partitions. Without this call, the number is the job's `parallelism`. Spark: `numPartitions`.
+    #[doc(alias = "numPartitions")]
     #[must_use]
     pub const fn partitions(mut self, partitions: u32) -> Self {
         self.partitions = Some(partitions);

@@ -147,15 +147,7 @@ impl Run {
 
     /// The number of batches from one data set of a node to the next.
     pub(super) fn slide(&self, node: NodeId) -> usize {
-        let (own, parents) = {
-            let nodes = self.graph.nodes();
-            let found = &nodes[&node];
-            (found.duration("slide"), found.parents.clone())
-        };
-        match own {
-            Some(slide) => self.batches_in(slide),
-            None => parents.first().map_or(1, |parent| self.slide(*parent)),
-        }
+        self.graph.slide(node).map_or(1, |slide| self.batches_in(slide))
     }
 
     pub fn is_due(&self, node: NodeId, batch: usize) -> bool {
@@ -356,8 +348,9 @@ impl Run {
         let (given, again) = outcome.unwrap_or_else(|error| panic!("nodes {steps:?}: {error:?}"));
         assert!(
             given == again,
-            "the operators {steps:?} gave other rows when they ran a second time: do their functions depend on anything but \
-             their input?"
+            "the operators {steps:?} gave other rows when they ran a second time: their functions may depend on their input \
+             alone, and not on the order of a `HashMap` (use a `BTreeMap`, or sort), on a captured `Cell` (use an \
+             accumulator), or on a clock"
         );
         assert!(
             updates == updates_again,

@@ -59,7 +59,7 @@ fn a_state_that_times_out_cannot_be_removed() {
 fn problem(build: impl FnOnce(&StreamingContext)) -> Option<String> {
     let ctx = StreamingContext::new(Vec::new());
     build(&ctx);
-    ctx.graph.problem()
+    ctx.graph.problem().map(|problem| problem.to_string())
 }
 
 #[test]
