@@ -119,8 +119,12 @@ impl Program {
             if let Failure::OutOfMemory { asked: needed, limit } = failure {
                 return LoadError::TooMuchMemory { needed, limit }.into_error(&subject);
             }
+            let help = match failure {
+                Failure::Refused(_) => "the plugin itself says this: correct the plugin, or `args` of the table [job]",
+                _ => "run the plugin's `build` function natively with millstream::testing to see why",
+            };
             Error::new(ErrorKind::Plugin, format!("plugin {subject} failed to describe its graph: {failure}"))
-                .help("run the plugin's `build` function natively with millstream::testing to see why")
+                .help(help)
         })?;
         let described = description.nodes;
         let graph = Graph::from_described(&described).map_err(|errors| graph_error(&subject, &errors))?;

@@ -185,6 +185,7 @@ goldens! {
         union_of_chains,
         union_of_itself,
         union_of_partitions,
+        units,
         update_state_by_key,
         update_state_by_key_from_initial_state,
         update_state_by_key_with_time,

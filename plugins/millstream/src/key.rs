@@ -3,7 +3,7 @@
 //! Owns the encoding on the plugin's side. The host computes the same bytes from columns; the specification is in
 //! `host/src/data/key.rs`. A test there and a test here hold the same examples.
 
-use crate::record::{Builder, Bytes, Record};
+use crate::record::{Builder, Bytes, Record, UNIT};
 use crate::text::Text;
 use std::cmp::Ordering;
 
@@ -203,6 +203,19 @@ impl Key for char {
     }
     fn decode(bytes: &mut &[u8], last: bool) -> Self {
         String::decode(bytes, last).chars().next().unwrap_or_default()
+    }
+}
+
+/// Encodes `()` as the text that it is to the host.
+impl Key for () {
+    fn encode(&self, last: bool, out: &mut Vec<u8>) {
+        encode_bytes(UNIT, last, out);
+    }
+    fn compare(&self, (): &Self) -> Ordering {
+        Ordering::Equal
+    }
+    fn decode(bytes: &mut &[u8], last: bool) -> Self {
+        decode_bytes(bytes, last);
     }
 }
 

@@ -15,27 +15,38 @@ use std::time::Duration;
 #[non_exhaustive]
 pub enum StorageLevel {
     /// Same as `MemoryAndDisk`.
+    #[doc(alias = "MEMORY_ONLY")]
     MemoryOnly,
     /// Same as `MemoryAndDisk`. Spark's default for streams.
     #[default]
+    #[doc(alias = "MEMORY_ONLY_SER")]
     MemoryOnlySer,
     /// In memory while there is room, then on disk.
+    #[doc(alias = "MEMORY_AND_DISK")]
     MemoryAndDisk,
     /// Same as `MemoryAndDisk`.
+    #[doc(alias = "MEMORY_AND_DISK_SER")]
     MemoryAndDiskSer,
     /// On disk.
+    #[doc(alias = "DISK_ONLY")]
     DiskOnly,
     /// Same as `MemoryAndDisk`.
+    #[doc(alias = "OFF_HEAP")]
     OffHeap,
     /// Same as `MemoryAndDisk`: one machine holds one copy.
+    #[doc(alias = "MEMORY_ONLY_2")]
     MemoryOnly2,
     /// Same as `MemoryAndDisk`: one machine holds one copy.
+    #[doc(alias = "MEMORY_ONLY_SER_2")]
     MemoryOnlySer2,
     /// Same as `MemoryAndDisk`: one machine holds one copy.
+    #[doc(alias = "MEMORY_AND_DISK_2")]
     MemoryAndDisk2,
     /// Same as `MemoryAndDisk`: one machine holds one copy.
+    #[doc(alias = "MEMORY_AND_DISK_SER_2")]
     MemoryAndDiskSer2,
     /// Same as `DiskOnly`: one machine holds one copy.
+    #[doc(alias = "DISK_ONLY_2")]
     DiskOnly2,
 }
 

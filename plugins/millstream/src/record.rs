@@ -450,4 +450,5 @@ pub mod serde;
 mod tests;
 mod variable;
 
+pub(crate) use variable::UNIT;
 pub use variable::{Bytes, read_group, write_group};

@@ -1,4 +1,4 @@
-//! Operators that are made of others: statistics, samples, pieces of text, and streams that were built in different ways.
+//! Operators that are made of others, and records without content: statistics, samples, pieces of text, and streams that were built in different ways.
 
 use crate::pairs;
 use millstream::{Cut, DStream, Level, Output, StreamingContext, Text, batches, log, seconds};
@@ -40,6 +40,10 @@ pub fn composed(ctx: &StreamingContext, numbers: &DStream<i64, Cut<i64>>, operat
             // The texts share a chunk after the shuffle.
             let texts = numbers.map(|n| Text::from(format!(" a={n}, b={}, rest ", n * 2))).repartition(2);
             texts.flat_map(|text| pieces(&text)).print_n(100)
+        }
+        "units" => {
+            numbers.map(|n| (n, (n > 2).then_some(()))).print_n(100);
+            numbers.map(|n| ((), n)).reduce_by_key(|a, b| a + b).print_n(100)
         }
         "union_of_chains" => ctx.union((numbers, numbers.map(|n| n * 10), numbers.filter(|n| n % 2 == 1))).print_n(100),
         "window_of_batches" => {

@@ -115,19 +115,19 @@ fn records(numbers: &DStream<i64, Cut<i64>>, operator: &str) -> Option<Output> {
     })
 }
 
-fn build(ctx: &StreamingContext) {
+fn build(ctx: &StreamingContext) -> Result<(), String> {
     let operator = ctx.arg("operator").unwrap_or_default();
     // The source `lines` can have only one type, so operators on other types return early.
     match operator.as_str() {
         "records_of_a_source" => {
             ctx.stream::<Reading>("lines").map(|reading| (reading.parity, reading.at.1)).print_n(100);
-            return;
+            return Ok(());
         }
         "serde_records_of_a_source" => {
             ctx.stream::<(u8, Event)>("lines").print_n(100);
-            return;
+            return Ok(());
         }
-        _ if times::times(ctx, &operator).or_else(|| enums::enums(ctx, &operator)).is_some() => return,
+        _ if times::times(ctx, &operator).or_else(|| enums::enums(ctx, &operator)).is_some() => return Ok(()),
         _ => {}
     }
     let numbers = ctx.stream::<i64>("lines");
@@ -140,7 +140,7 @@ fn build(ctx: &StreamingContext) {
     let found = found.or_else(|| states::by_keys_of_many_types(&numbers, &operator));
     let found = found.or_else(|| states::states(&numbers, &operator));
     if found.or_else(|| joins::joins(&numbers, &operator)).is_some() {
-        return;
+        return Ok(());
     }
     match operator.as_str() {
         "windows_of_arguments" => windows::all(ctx, &numbers),
@@ -210,7 +210,8 @@ fn build(ctx: &StreamingContext) {
             total.save_as_text_files("sum", "");
             total.print_n(100)
         }
-        other => panic!("no operator {other}"),
+        other => return Err(format!("there is no operator `{other}`")),
     };
+    Ok(())
 }
 millstream::plugin!(build);

@@ -156,6 +156,18 @@ fn a_plugin_without_output() {
     require_refusal(&directory, &["--set", "job.args.does=no-output"], expected);
 }
 
+/// A `build` function returns an error.
+#[test]
+fn a_plugin_that_refuses_to_describe_its_graph() {
+    let directory = Directory::with_job("operators");
+    for command in ["run", "check"] {
+        let said = job(&directory, command, &["--set", "job.args.operator=plus"]);
+        let expected = "error: plugin operators.wasm failed to describe its graph: there is no operator `plus`\n\
+                        help: the plugin itself says this: correct the plugin, or `args` of the table [job]";
+        require_error(&said, 3, expected);
+    }
+}
+
 #[test]
 fn a_plugin_that_panics_while_it_describes_its_graph() {
     let directory = Directory::with_job("hostile");

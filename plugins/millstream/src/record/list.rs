@@ -180,11 +180,30 @@ mod tests {
     }
 
     #[test]
+    fn a_unit_comes_back_and_is_a_text_to_the_host() {
+        type Row = ((), Option<()>, Vec<()>);
+        let rows: Vec<Row> = vec![((), Some(()), vec![(), ()]), ((), None, vec![])];
+        assert_eq!(rows_of::<Row>(chunk_of(rows.clone())), rows);
+        assert_eq!(fields_of::<((), Option<()>)>(), fields_of::<(String, Option<String>)>());
+        for row in rows {
+            let (mut bytes, mut of_texts) = (Vec::new(), Vec::new());
+            row.encode(true, &mut bytes);
+            let text = || "()".to_owned();
+            let texts: Vec<String> = row.2.iter().map(|()| text()).collect();
+            (text(), row.1.map(|()| text()), texts).encode(true, &mut of_texts);
+            assert_eq!(Row::decode(&mut bytes.as_slice(), true), row);
+            assert_eq!(bytes, of_texts);
+        }
+    }
+
+    #[test]
     fn another_length_is_refused() {
         let refused = |work: fn()| *std::panic::catch_unwind(work).unwrap_err().downcast::<String>().unwrap();
         let list = refused(|| _ = read_column::<[i64; 2]>(chunk_of(vec![vec![1i64]])).unwrap().0.get(0));
         assert_eq!(list, "a list has 1 items: the record has an array of 2 here");
         let text = refused(|| _ = read_column::<char>(chunk_of(vec!["ab".to_owned()])).unwrap().0.get(0));
         assert_eq!(text, "\"ab\" is not a single character: the record has a `char` here");
+        let unit = refused(|| read_column::<()>(chunk_of(vec!["ab".to_owned()])).unwrap().0.get(0));
+        assert_eq!(unit, "\"ab\" is not `()`: the record has a `()` here");
     }
 }

@@ -117,7 +117,7 @@ macro_rules! bytes_record {
             }
             // Inlined by force: in a component, a call would cost more than the work of this function.
             #[inline(always)]
-            fn get(&$self, $row: usize) -> $type {
+            fn get(&$self, $row: usize) -> Self::Item {
                 $get
             }
         }
@@ -196,6 +196,21 @@ bytes_record! {
         },
         |item| item.encode_utf8(&mut [0; 4]).as_bytes(),
         |value, out| out.push(*value);
+    (), "text",
+        |self, row| {
+            let (start, end) = self.range(row);
+            check_unit(&self.data[start..end]);
+        },
+        |_item| UNIT,
+        |_value, out| out.push_str("()");
+}
+
+/// The text as which `()` travels.
+pub(crate) const UNIT: &[u8] = b"()";
+
+/// Panics if a text is not that of `()`.
+fn check_unit(text: &[u8]) {
+    assert!(text == UNIT, "{:?} is not `()`: the record has a `()` here", String::from_utf8_lossy(text));
 }
 
 /// The only character of a text.
