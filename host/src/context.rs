@@ -41,7 +41,7 @@ use crate::output::{self, Granted, Outputs};
 use crate::plugin::{Failure, Limits, LoadError, Plugin, PluginLoader, Runtime, StartError};
 use crate::receiver::Receivers;
 use crate::run::RunMemory;
-use crate::shown::Shown as _;
+use crate::shown::{self, Shown as _};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -371,7 +371,7 @@ fn arguments(settings: &Settings) -> Vec<(String, String)> {
 
 /// The warning that the program does not read an argument.
 fn unread_argument(name: &str) -> String {
-    format!("the plugin does not read the argument `{name}` of job.args: is its name right?")
+    format!("the plugin does not read the argument {} of job.args: is its name right?", shown::name(name))
 }
 
 fn graph_error(subject: &str, errors: &[GraphError]) -> Error {

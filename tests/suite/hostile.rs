@@ -47,6 +47,27 @@ fn a_plugin_that_behaves_runs() {
     assert!(outcome.printed.contains("\nboom\n") && outcome.printed.contains("\ne\n"));
 }
 
+/// A sample of the task that fails changes neither its output nor its message. Of a task without end, the sample tells how long
+/// the operator had the row.
+#[test]
+fn samples_of_a_task_change_nothing() {
+    for behaviour in
+        ["behave", "panic", "loop", "allocate", "recurse", "exit", "not-utf8", "flood", "state", "log-flood", "print"]
+    {
+        let job = job(behaviour).with_parallelism(1);
+        let (plain, sampled) = (job.run(), job.clone().with_samples().run());
+        assert_eq!((&sampled.result, &sampled.printed), (&plain.result, &plain.printed), "{behaviour}");
+        let samples: Vec<&String> = sampled.log.iter().filter(|line| line.contains("OperatorsSampled ")).collect();
+        let has_sample = matches!(behaviour, "behave" | "loop" | "flood" | "log-flood" | "print");
+        assert_eq!(
+            samples.iter().any(|line| line.ends_with(": partition 0, 4 rows")),
+            has_sample,
+            "{behaviour}: {samples:?}"
+        );
+        assert!(!plain.log.iter().any(|line| line.contains("OperatorsSampled ")));
+    }
+}
+
 #[test]
 fn a_panic_is_reported_with_its_message_and_record() {
     let failure = failure("panic");

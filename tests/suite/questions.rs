@@ -7,7 +7,7 @@
 use super::support::binary::Directory;
 use millstream_tests::{programs, repository};
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::process::Command;
 
@@ -129,7 +129,7 @@ fn shown(message: &Value, before: usize) -> String {
     shown
 }
 
-/// Compiles the programs, and returns the errors of each, by its number.
+/// Compiles the programs, and returns the errors of each, by its number. Each program compiles, or has an error.
 fn compile(blocks: &[Block]) -> BTreeMap<usize, Vec<String>> {
     let directory = Directory::new();
     for below in ["src", "examples"] {
@@ -159,19 +159,23 @@ fn compile(blocks: &[Block]) -> BTreeMap<usize, Vec<String>> {
     }
     let output = command.output().expect("cargo can be started");
     let mut errors: BTreeMap<usize, Vec<String>> = BTreeMap::new();
-    let mut seen = 0;
+    let mut ended = BTreeSet::new();
     for line in String::from_utf8_lossy(&output.stdout).lines() {
         let said: Value = serde_json::from_str(line).expect("cargo says JSON");
         let number = said["target"]["name"].as_str().and_then(|name| name.strip_prefix('q')?.parse::<usize>().ok());
         let Some(number) = number else { continue };
-        seen += 1;
+        if said["reason"] == "compiler-artifact" {
+            ended.insert(number);
+        }
         let message = &said["message"];
         let is_summary = message["spans"].as_array().is_some_and(Vec::is_empty) && message["code"].is_null();
         if said["reason"] == "compiler-message" && message["level"] == "error" && !is_summary {
+            ended.insert(number);
             errors.entry(number).or_default().push(shown(message, blocks[number].program().1));
         }
     }
-    assert!(seen > 0, "nothing was compiled: {}", String::from_utf8_lossy(&output.stderr));
+    let left = (0..blocks.len()).filter(|number| !ended.contains(number)).collect::<Vec<_>>();
+    assert!(left.is_empty(), "{left:?} were not compiled: {}", String::from_utf8_lossy(&output.stderr));
     errors
 }
 

@@ -68,7 +68,10 @@ impl Upgraded {
         let bytes = read_job_file(env, &settings.job.file)?;
         let keys: Vec<&str> = set.iter().map(|(key, _)| key.as_str()).collect();
         tracing::warn!("the upgrade has set {}, which holds until job.plugin names another plugin", keys.join(", "));
-        let settings = config::load_again(bytes, settings, &set)?;
+        // The job may have a page that its file does not name.
+        let address = settings.ui.address;
+        let mut settings = config::load_again(bytes, settings, &set)?;
+        settings.ui.address = address;
         Ok(Self { plugin, settings })
     }
 }

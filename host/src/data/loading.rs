@@ -109,6 +109,9 @@ fn first_absent(nulls: &NullBuffer) -> usize {
 /// The values of an array as values of a node. `parent` marks the rows in which a struct around the array is absent: there the
 /// array need not have a value.
 fn converted(node: &Node, array: &ArrayRef, parent: Option<&NullBuffer>) -> Result<ArrayRef, Fault> {
+    if *array.data_type() == DataType::Null && node.nullable() {
+        return absent(node, array.len(), &[] as &[&str]);
+    }
     let own = array.logical_nulls().filter(|nulls| nulls.null_count() > 0);
     let nulls = if node.nullable() { own.clone() } else { unmasked(own.as_ref(), parent) };
     if let (false, Some(nulls)) = (node.nullable(), &nulls) {
@@ -133,7 +136,6 @@ fn converted(node: &Node, array: &ArrayRef, parent: Option<&NullBuffer>) -> Resu
             let values = StructArray::try_new_with_length(fields.clone(), columns, nulls, values.len());
             Ok(Arc::new(values.map_err(|error| refused(&error))?))
         }
-        _ if *array.data_type() == DataType::Null => absent(node, array.len(), &[] as &[&str]),
         (Kind::Temporal(temporal), _) => with(nulls, exact::temporals(node, temporal, array).ok_or_else(other)??),
         (Kind::Decimal(decimal), _) => with(nulls, exact::decimals(node, decimal, array).ok_or_else(other)??),
         _ if fits(node.kind, array.data_type()) => with(nulls, cast(node, array)?),
@@ -167,8 +169,8 @@ fn list(node: &Node, item: &Node, array: &ArrayRef, nulls: Option<NullBuffer>) -
     };
     let offsets = list.offsets();
     let row_of = |at: usize| offsets.partition_point(|&offset| offset as usize <= at).saturating_sub(1);
-    let values =
-        converted(item, list.values(), None).map_err(|fault| Fault { row: row_of(fault.row), ..fault.inside("item") });
+    let values = converted(item, list.values(), around_items(list).as_ref());
+    let values = values.map_err(|fault| Fault { row: row_of(fault.row), ..fault.inside("item") });
     Some(values.and_then(|values| {
         let DataType::List(field) = node.field.data_type() else {
             return Err(Fault::new(0, "", "a list without a child"));
@@ -176,6 +178,22 @@ fn list(node: &Node, item: &Node, array: &ArrayRef, nulls: Option<NullBuffer>) -
         let list = ListArray::try_new(Arc::clone(field), offsets.clone(), values, nulls);
         Ok(Arc::new(list.map_err(|error| refused(&error))?) as ArrayRef)
     }))
+}
+
+/// Which items belong to lists that are there. `None` if all lists are there. Lists of a fixed size have items also where they
+/// are absent.
+fn around_items(list: &ListArray) -> Option<NullBuffer> {
+    let nulls = list.nulls().filter(|nulls| nulls.null_count() > 0)?;
+    let mut are_there = vec![true; list.values().len()];
+    let ends = list.offsets().iter().zip(list.offsets().iter().skip(1));
+    for (row, (&from, &end)) in ends.enumerate() {
+        if nulls.is_null(row)
+            && let Some(items) = are_there.get_mut(from as usize..end as usize)
+        {
+            items.fill(false);
+        }
+    }
+    Some(NullBuffer::from(are_there))
 }
 
 /// Which rows have no value although no struct around them is absent. `None` if there are no such rows.

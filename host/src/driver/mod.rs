@@ -232,7 +232,7 @@ impl Batch {
         };
         let outcome = match outcome {
             Ok(Ok((used, outcome))) => {
-                self.lock().used.add(used.into());
+                self.lock().used.add(used);
                 outcome
             }
             Ok(Err(panic)) => {

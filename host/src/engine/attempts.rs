@@ -16,7 +16,7 @@ use crate::error::Error;
 use crate::graph::Stage;
 use crate::ids::TaskId;
 use crate::listener::Event;
-use crate::time::{Duration, Time};
+use crate::time::Duration;
 use crate::variables::Updates;
 
 /// How often a task that waits checks whether the run is stopped.
@@ -43,22 +43,13 @@ impl Shared {
         task_input: &TaskInput,
         wanted: Wanted<'_>,
     ) -> (TaskRun, Result<(TaskMetrics, Updates), Error>) {
-        let mut begun = None;
-        let mut run =
-            TaskRun { start_time: Time::default(), attempts: 0, duration: Duration::ZERO, time: Duration::ZERO };
-        let outcome = self.run_attempts(Work { job, task, stage, task_input, wanted }, &mut run, &mut begun).await;
-        run.duration = begun.map_or(Duration::ZERO, |begun| self.env.clock.monotonic().saturating_sub(begun));
+        let mut run = TaskRun { start_time: self.env.clock.now(), ..TaskRun::default() };
+        let outcome = self.run_attempts(Work { job, task, stage, task_input, wanted }, &mut run).await;
         (run, outcome)
     }
 
-    /// Runs attempts one after the other, each when a slot is free, and counts them and their time in `run`. `begun` becomes
-    /// the moment at which the first attempt began.
-    async fn run_attempts(
-        &self,
-        work: Work<'_>,
-        run: &mut TaskRun,
-        begun: &mut Option<Duration>,
-    ) -> Result<(TaskMetrics, Updates), Error> {
+    /// Runs attempts one after the other, each when a slot is free, and counts them and their time in `run`.
+    async fn run_attempts(&self, work: Work<'_>, run: &mut TaskRun) -> Result<(TaskMetrics, Updates), Error> {
         let Work { job, task, stage, task_input, wanted } = work;
         let key_type = key_type(&job.graph, stage);
         let can_have_parts = stage.branches.get(task_input.branch).is_some_and(reduces);
@@ -81,7 +72,7 @@ impl Shared {
                 only_files: only_files(&job.graph, stage),
                 variables: &self.variables,
             };
-            let error = match self.in_a_slot(attempt.run(), run, begun).await {
+            let error = match self.in_a_slot(attempt.run(), run).await {
                 Ok(done) => return Ok(done),
                 Err(error) => error,
             };
@@ -121,20 +112,16 @@ impl Shared {
     }
 
     /// Runs an attempt when a slot is free, and adds it to `run`.
-    async fn in_a_slot<T>(
-        &self,
-        attempt: impl Future<Output = T>,
-        run: &mut TaskRun,
-        begun: &mut Option<Duration>,
-    ) -> T {
+    async fn in_a_slot<T>(&self, attempt: impl Future<Output = T>, run: &mut TaskRun) -> T {
         let _slot = self.slots.acquire().await;
-        if begun.is_none() {
-            *begun = Some(self.env.clock.monotonic());
-            run.start_time = self.env.clock.now();
+        let clock = &*self.env.clock;
+        if run.attempts == 0 {
+            (run.start_time, run.begun) = (clock.now(), clock.monotonic());
         }
-        let (outcome, took) = timed(&*self.env.clock, attempt).await;
+        let (outcome, took) = timed(clock, attempt).await;
         run.attempts += 1;
         run.time += took;
+        run.duration = clock.monotonic().saturating_sub(run.begun);
         outcome
     }
 

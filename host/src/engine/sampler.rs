@@ -2,7 +2,7 @@
 //!
 //! Operators run as one loop, whose time only a traced run can divide. Owns which tasks are sampled: of each stage, one task
 //! in each interval. Before such a task begins, a copy of the task runs, traced and on the first rows only, in an instance of
-//! its own whose rows, log lines and updates are dropped. So a sample changes no result, and takes a bounded time.
+//! its own whose rows, log lines and updates are dropped. So a sample changes no result, and takes a bounded time and memory.
 
 use crate::env::Clock;
 use crate::ids::NodeId;
@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex};
 
 /// The most rows of a sample.
 const ROWS_MAX: usize = 1024;
-/// The longest time of a sample.
+/// The longest time of a sample in code of the plugin, from the making of the instance to the end.
 const TIME_MAX: Duration = Duration::from_millis(100);
 
 /// Decides which tasks are sampled, and samples them.
@@ -52,14 +52,14 @@ impl Sampler {
         }
     }
 
-    /// Samples a task that is about to begin with these rows of an input, if that is due. A sample that fails tells nothing: the
-    /// task itself fails with its reason.
+    /// Samples a task that is about to begin with these rows of an input, if that is due. A sample that takes too long tells of
+    /// the rows that it has begun. A sample that fails tells nothing: the task itself fails with its reason.
     pub(super) fn sample(&self, plugin: &Plugin, program: &TaskProgram, input: u32, rows: &RecordBatch) {
         if rows.num_rows() == 0 || !self.is_due(program) {
             return;
         }
         let rows = rows.slice(0, rows.num_rows().min(ROWS_MAX));
-        let Ok(times) = TaskInstance::sample(plugin, program, (input, &rows), TIME_MAX) else { return };
+        let Ok((rows, times)) = TaskInstance::sample(plugin, program, (input, &rows), TIME_MAX) else { return };
         let role = |node: NodeId| program.steps.iter().find(|step| step.node == node).map(|step| step.role);
         let operators = times
             .into_iter()
@@ -69,7 +69,7 @@ impl Sampler {
             self.listeners.post(&Event::OperatorsSampled(SampleInfo {
                 batch_time: program.batch,
                 partition: program.partition,
-                rows: rows.num_rows() as u64,
+                rows,
                 operators,
             }));
         }

@@ -5,10 +5,9 @@
 use super::JobRequest;
 use crate::graph::{Graph, Stage, StageInput, StageOutput};
 use crate::ids::NodeId;
-use crate::listener::{PluginUse, StageInfo, StageOperator, StageRows, TASKS_MAX, TaskInfo};
+use crate::listener::{PluginUse, StageInfo, StageOperator, StageRows, TASKS_MAX, TaskInfo, keep_tasks};
 use crate::time::{Duration, Time};
 use datafusion_physical_plan::ExecutionPlan;
-use std::cmp::Reverse;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -28,10 +27,12 @@ pub(super) struct TaskMetrics {
 }
 
 /// When a task ran, and how often.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct TaskRun {
-    /// When the first attempt began.
+    /// When the first attempt began, and the same on the monotonic clock.
     pub start_time: Time,
+    pub begun: Duration,
+    /// The attempts that have ended.
     pub attempts: u32,
     /// The time from the begin of the first attempt to the end of the last one.
     pub duration: Duration,
@@ -123,7 +124,7 @@ impl StageTally {
             failure_reason: failure,
         });
         if info.tasks.len() >= 2 * TASKS_MAX {
-            keep_some(&mut info.tasks);
+            keep_tasks(&mut info.tasks, TASKS_MAX);
         }
         if let Some(input) = info.inputs.get_mut(branch) {
             input.rows += metrics.rows_read;
@@ -141,17 +142,8 @@ impl StageTally {
         self.info.completion_time = now;
         self.info.duration = duration;
         self.info.failure_reason = failure_reason;
-        keep_some(&mut self.info.tasks);
+        keep_tasks(&mut self.info.tasks, TASKS_MAX);
         self.info
-    }
-}
-
-/// Keeps the tasks that failed and those that took longest, by partition.
-fn keep_some(tasks: &mut Vec<TaskInfo>) {
-    if tasks.len() > TASKS_MAX {
-        tasks.sort_by_key(|task| (task.failure_reason.is_none(), Reverse(task.task_time), task.partition));
-        tasks.truncate(TASKS_MAX);
-        tasks.sort_by_key(|task| task.partition);
     }
 }
 

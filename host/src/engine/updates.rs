@@ -5,7 +5,6 @@
 
 use crate::listener::PluginUse;
 use crate::lock::lock;
-use crate::plugin::Used;
 use crate::variables::{SharedVariables, Updates, VariableError};
 use std::sync::{Arc, Mutex};
 
@@ -18,10 +17,15 @@ impl UpdatesOfNode {
     ///
     /// # Errors
     /// If the updates do not fit those of the instances before.
-    pub(super) fn add(&self, variables: &SharedVariables, updates: Updates, used: Used) -> Result<(), VariableError> {
+    pub(super) fn add(
+        &self,
+        variables: &SharedVariables,
+        updates: Updates,
+        used: PluginUse,
+    ) -> Result<(), VariableError> {
         let mut held = lock(&self.0);
         let (all, of_all) = &mut *held;
-        of_all.add(used.into());
+        of_all.add(used);
         if updates.is_empty() { Ok(()) } else { variables.collect(all, updates) }
     }
 
@@ -33,12 +37,5 @@ impl UpdatesOfNode {
     /// What the instances have used.
     pub(super) fn used(&self) -> PluginUse {
         lock(&self.0).1
-    }
-}
-
-impl From<Used> for PluginUse {
-    fn from(used: Used) -> Self {
-        let Used { time, calls, memory_bytes } = used;
-        Self { time, calls, memory_bytes }
     }
 }

@@ -3,6 +3,7 @@
 //!
 //! Owns plain data. Never decides anything.
 
+use super::tasks::{PluginUse, TaskInfo};
 use crate::ids::{NodeId, StageId};
 use crate::shown::counted;
 use crate::time::{Duration, Time};
@@ -172,26 +173,6 @@ pub struct StageRows {
     pub rows: u64,
 }
 
-/// What code of the plugin has used in tasks, or in driver functions.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct PluginUse {
-    /// The time in code of the plugin.
-    pub time: Duration,
-    /// How many functions of the plugin were called.
-    pub calls: u64,
-    /// The largest memory of an instance, in bytes.
-    pub memory_bytes: u64,
-}
-
-impl PluginUse {
-    /// Adds what other instances have used.
-    pub fn add(&mut self, other: Self) {
-        self.time = self.time.saturating_add(other.time);
-        self.calls = self.calls.saturating_add(other.calls);
-        self.memory_bytes = self.memory_bytes.max(other.memory_bytes);
-    }
-}
-
 /// What is known of one stage of a batch that has run. The operators run as one loop, so rows and time are those of the
 /// whole stage.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -226,38 +207,8 @@ pub struct StageInfo {
     pub plugin: PluginUse,
     /// Why the stage failed. The numbers of rows are then those of the tasks that succeeded.
     pub failure_reason: Option<String>,
-    /// The tasks, by partition. Of more than [`TASKS_MAX`] tasks, those that failed and those that took longest.
+    /// The tasks, by partition. Of more than [`TASKS_MAX`](super::TASKS_MAX) tasks, those that failed and those that took longest.
     pub tasks: Vec<TaskInfo>,
-}
-
-/// The most tasks of a stage that are told one by one.
-pub const TASKS_MAX: usize = 256;
-
-/// What is known of one task of a stage that has run.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TaskInfo {
-    /// The partition.
-    pub partition: u32,
-    /// The number of attempts.
-    pub attempts: u32,
-    /// When the first attempt began.
-    pub start_time: Time,
-    /// The time from the begin of the first attempt to the end of the last, pauses included.
-    pub duration: Duration,
-    /// The time of all attempts.
-    pub task_time: Duration,
-    /// The rows that the task read and wrote; zero if the task failed. So are the members that follow.
-    pub rows_read: u64,
-    /// See `rows_read`.
-    pub rows_written: u64,
-    /// The size in memory of these rows, in bytes.
-    pub bytes_read: u64,
-    /// See `bytes_read`.
-    pub bytes_written: u64,
-    /// What code of the plugin has used in the attempt that succeeded.
-    pub plugin: PluginUse,
-    /// Why the task failed.
-    pub failure_reason: Option<String>,
 }
 
 /// The time of operators in a sample of rows: see `engine/sampler.rs`.

@@ -19,6 +19,7 @@ mod rates;
 mod receivers;
 mod stage_json;
 mod status;
+mod tasks;
 
 pub use accumulators::{AccumulatorInfo, AccumulatorValue, Double};
 pub use attention::Attention;
@@ -27,9 +28,8 @@ pub use event_json::json_line;
 pub use event_log::EventLog;
 pub use files::{PassedOverCause, PassedOverInfo};
 pub use info::{
-    BatchInfo, GivenUpInfo, LagInfo, LinesInfo, OperatorSample, OutputOperationInfo, PluginUse, ReceiverInfo,
-    RecoveryInfo, SampleInfo, SnapshotInfo, StageInfo, StageOperator, StageRows, StreamInputInfo, TASKS_MAX, TaskInfo,
-    UpgradeInfo,
+    BatchInfo, GivenUpInfo, LagInfo, LinesInfo, OperatorSample, OutputOperationInfo, ReceiverInfo, RecoveryInfo,
+    SampleInfo, SnapshotInfo, StageInfo, StageOperator, StageRows, StreamInputInfo, UpgradeInfo,
 };
 pub use liveness::Liveness;
 pub use log::LogListener;
@@ -41,6 +41,7 @@ pub use status::{
     CheckpointStatus, CheckpointTrouble, Delay, FilesStatus, PassedOverStatus, RateStatus, ReceiverStatus, RunState,
     Status, StatusListener, Summary,
 };
+pub use tasks::{PluginUse, TASKS_MAX, TaskInfo, keep_tasks};
 
 use crate::ids::RunId;
 use std::sync::Arc;

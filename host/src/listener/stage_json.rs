@@ -2,7 +2,8 @@
 //!
 //! Owns the names and units of the members.
 
-use super::info::{OperatorSample, StageInfo, StageOperator, StageRows, TaskInfo};
+use super::info::{OperatorSample, StageInfo, StageOperator, StageRows};
+use super::tasks::TaskInfo;
 use crate::time::decimal_ms as span;
 use serde::Serialize;
 

@@ -8,7 +8,7 @@ use super::bindings::exports::millstream::plugin::tasks;
 use super::crossing::Crossing;
 use super::emitted::EmittedRows;
 use super::failure::{Failure, TracedPlace};
-use super::limits::{Limits, Used};
+use super::limits::Limits;
 use super::linked::Plugin;
 use super::operator_clock::OperatorClock;
 use super::program::{TaskProgram, task_request};
@@ -16,6 +16,7 @@ use super::state::{TaskState, classify, limited_store, refusal};
 use crate::block::RowStorage;
 use crate::data::schema::RecordType;
 use crate::ids::NodeId;
+use crate::listener::PluginUse;
 use crate::time::Duration;
 use crate::variables::Updates;
 use arrow::array::RecordBatch;
@@ -88,41 +89,46 @@ impl TaskInstance {
         program: &TaskProgram,
         storage: Option<&RowStorage>,
     ) -> Result<Self, (Failure, Option<TracedPlace>)> {
-        let mut task = Self::begin(plugin, program, storage)?;
+        let state = TaskState::new(&plugin.runtime, plugin.cancel(), Some(program.output_type.clone()));
+        let mut task = Self::begin(plugin, program, state, storage)?;
         task.instance.store.data_mut().begin_task(program);
         Ok(task)
     }
 
-    /// Runs a task, traced, on a few rows of an input. Returns the operators that saw rows, with their times. The rows, updates
-    /// and log lines of the task are dropped. The task may take `time_max`, if that is less than its limit.
+    /// Runs a task, traced, on a few rows of an input, for at most `time_max`. Returns how many of the rows the task has begun,
+    /// and the operators that saw them, with their times. What the task emits, updates and logs is dropped.
     ///
     /// # Errors
-    /// If plugin code fails or refuses the task.
+    /// If plugin code fails or refuses the task before the time is over.
     pub fn sample(
         plugin: &Plugin,
         program: &TaskProgram,
         (input, rows): (u32, &RecordBatch),
         time_max: Duration,
-    ) -> Result<Vec<(NodeId, Duration)>, Failure> {
+    ) -> Result<(u64, Vec<(NodeId, Duration)>), Failure> {
         let program = TaskProgram { traced: true, ..program.clone() };
-        let of_failure = |(failure, _)| failure;
-        let mut task = Self::begin(plugin, &program, None).map_err(of_failure)?;
-        let state = task.instance.store.data_mut();
-        state.begin_at(program.seed, program.batch, program.partition);
+        let mut state = TaskState::new(&plugin.runtime, plugin.cancel(), Some(program.output_type.clone()));
         state.stopwatch.allow_at_most(time_max);
         state.operators = Some(OperatorClock::default());
-        task.push(input, rows).map_err(of_failure)?;
-        task.finish().map_err(of_failure)?;
-        Ok(task.instance.store.data_mut().operators.as_mut().map(OperatorClock::take).unwrap_or_default())
+        let mut task = Self::begin(plugin, &program, state, None).map_err(|(failure, _)| failure)?;
+        task.instance.store.data_mut().begin_at(program.seed, program.batch, program.partition);
+        let rows_max = rows.num_rows() as u64;
+        let begun = match task.push(input, rows).and_then(|_| task.finish()) {
+            Ok(_) => rows_max,
+            Err((Failure::TimedOut(_), place)) => place.map_or(0, |place| place.record + 1).min(rows_max),
+            Err((failure, _)) => return Err(failure),
+        };
+        let times = task.instance.store.data_mut().operators.as_mut().map(OperatorClock::take);
+        Ok((begun, times.unwrap_or_default()))
     }
 
     /// Makes an instance and opens the task in it. Its log lines are dropped, and it has not begun.
     fn begin(
         plugin: &Plugin,
         program: &TaskProgram,
+        mut state: TaskState,
         storage: Option<&RowStorage>,
     ) -> Result<Self, (Failure, Option<TracedPlace>)> {
-        let mut state = TaskState::new(&plugin.runtime, plugin.cancel(), Some(program.output_type.clone()));
         state.expect_rows(program, storage);
         state.variables = plugin.variables.clone();
         let instance = Instance::new(plugin, state).map_err(|failure| (failure, None))?;
@@ -173,7 +179,7 @@ impl TaskInstance {
     }
 
     /// What the instance has used so far.
-    pub fn used(&self) -> Used {
+    pub fn used(&self) -> PluginUse {
         self.instance.store.data().used(self.instance.calls)
     }
 

@@ -7,7 +7,6 @@ use super::data_sets::{DataSets, DriverCall, RowsStream};
 use super::emitted::{Emitted, EmittedRows};
 use super::failure::{Failure, TracedPlace};
 use super::functions::Step;
-use super::limits::Used;
 use super::linked::Plugin;
 use super::live::Live;
 use super::log::PluginLog;
@@ -17,6 +16,7 @@ use super::replay::Replay;
 use super::state::{TaskState, classify, limited_store, refusal};
 use super::words::foreign;
 use crate::block::RowStorage;
+use crate::listener::PluginUse;
 use crate::variables::Updates;
 use std::sync::Arc;
 use wasmtime::Store;
@@ -27,7 +27,7 @@ impl Plugin {
     ///
     /// # Errors
     /// If plugin code fails or refuses the call, or if `data_sets` refuses something that the function asks for.
-    pub async fn invoke(&self, call: &DriverCall, data_sets: Box<dyn DataSets>) -> (Used, Result<(), Failure>) {
+    pub async fn invoke(&self, call: &DriverCall, data_sets: Box<dyn DataSets>) -> (PluginUse, Result<(), Failure>) {
         let mut state = TaskState::new(&self.runtime, self.cancel(), None);
         state.log = PluginLog::new(true);
         state.variables = self.variables.clone();
@@ -75,7 +75,7 @@ impl Plugin {
         records: Vec<Arc<RecordedCall>>,
         input: RowsStream,
         storage: &RowStorage,
-    ) -> Result<(EmittedRows, Updates, Used), (Failure, Option<TracedPlace>)> {
+    ) -> Result<(EmittedRows, Updates, PluginUse), (Failure, Option<TracedPlace>)> {
         let mut state = TaskState::new(&self.runtime, self.cancel(), Some(program.output_type.clone()));
         state.emitted = Emitted::new(Some(storage.clone()));
         state.variables = self.variables.clone();
@@ -111,7 +111,7 @@ impl Plugin {
 }
 
 /// The rows and the updates of a task that is done, and what the task has used in its one call.
-fn results(store: &mut Store<TaskState>) -> (EmittedRows, Updates, Used) {
+fn results(store: &mut Store<TaskState>) -> (EmittedRows, Updates, PluginUse) {
     let state = store.data_mut();
     state.stopwatch.stop();
     (state.emitted.take(), std::mem::take(&mut state.updates), state.used(1))

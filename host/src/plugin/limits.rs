@@ -71,17 +71,6 @@ impl ResourceLimiter for MemoryLimiter {
     }
 }
 
-/// What an instance has used.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Used {
-    /// The time that code of the plugin has run.
-    pub time: Duration,
-    /// How many functions of the plugin were called.
-    pub calls: u64,
-    /// The largest linear memory, in bytes.
-    pub memory_bytes: u64,
-}
-
 /// Counts the time spent in plugin code, over several calls.
 #[derive(Debug)]
 pub(super) struct Stopwatch {

@@ -43,7 +43,7 @@ pub use describe::Description;
 pub use emitted::EmittedRows;
 pub use failure::{Failure, TracedPlace};
 pub use instance::TaskInstance;
-pub use limits::{Limits, Used};
+pub use limits::Limits;
 pub use linked::Plugin;
 pub use load::PluginLoader;
 pub use load_error::LoadError;

@@ -30,12 +30,9 @@ impl OffLimits {
     /// What the message of a panic is about, in the words of Rust's standard library. It asks the host for no threads, and for
     /// the environment perhaps before the plugin begins.
     pub(super) fn of_panic(message: &str) -> Option<Self> {
-        let words = [
-            ("failed to spawn thread", Self::Threads),
-            ("NotPresent", Self::Environment),
-            ("environment variable not found", Self::Environment),
-        ];
-        words.into_iter().find(|(words, _)| message.contains(words)).map(|(_, found)| found)
+        let wants_thread = message.contains("failed to spawn thread");
+        let wants_variable = message.ends_with(": NotPresent") || message.contains("environment variable not found");
+        wants_thread.then_some(Self::Threads).or(wants_variable.then_some(Self::Environment))
     }
 
     /// What is missing, and what a plugin uses instead.
@@ -90,5 +87,6 @@ mod tests {
         assert_eq!(OffLimits::of_panic("there is a home: NotPresent"), Some(OffLimits::Environment));
         assert_eq!(OffLimits::of_panic("failed to spawn thread: Unsupported"), Some(OffLimits::Threads));
         assert_eq!(OffLimits::of_panic("an unlucky number"), None);
+        assert_eq!(OffLimits::of_panic("the user is there: UserNotPresent"), None);
     }
 }

@@ -1,8 +1,8 @@
 //! The time that each operator of a traced task takes.
 //!
 //! Owns which operator gets which time. A traced plugin says before each row which operator sees the row next, and again when
-//! an operator goes on after a later one: the time until the next word is that of the operator. The time before the first
-//! word, in which rows are read, belongs to no operator.
+//! an operator goes on after a later one: the time until the next report is that of the operator. So the reading of a row counts
+//! for the operator that worked before. The time before the first report belongs to no operator.
 
 use super::limits::Moment;
 use crate::ids::NodeId;

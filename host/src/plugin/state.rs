@@ -7,7 +7,7 @@ use super::bindings::millstream::plugin::{runtime as interface, types};
 use super::emitted::Emitted;
 use super::failure::{Failure, TracedPlace};
 use super::functions::Functions;
-use super::limits::{Limits, MemoryLimiter, Stopwatch, Used};
+use super::limits::{Limits, MemoryLimiter, Stopwatch};
 use super::log::{Output, PluginLog};
 use super::off_limits::OffLimits;
 use super::operator_clock::OperatorClock;
@@ -18,6 +18,7 @@ use crate::block::RowStorage;
 use crate::data::chunk;
 use crate::data::schema::RecordType;
 use crate::ids::NodeId;
+use crate::listener::PluginUse;
 use crate::time::Time;
 use crate::variables::{SharedVariables, Updates};
 use std::sync::Arc;
@@ -164,6 +165,10 @@ impl TaskState {
             Some(left) => self.result_left = left,
             None => return Err(Failure::ResultTooLarge(self.result_bytes)),
         }
+        if self.operators.is_some() {
+            // The rows of a sample are dropped.
+            return Ok(());
+        }
         let (ty, waiting, misplaced) = match destination {
             Destination::Rows => (&self.output_type, &mut self.emitted, "rows outside of a task"),
             Destination::State => (&self.state_type, &mut self.emitted_state, "a task without state emitted state"),
@@ -231,8 +236,8 @@ impl types::Host for TaskState {}
 
 impl TaskState {
     /// What an instance with this state has used in `calls` calls.
-    pub(super) fn used(&self, calls: u64) -> Used {
-        Used { time: self.stopwatch.counted(), calls, memory_bytes: self.limiter.granted() as u64 }
+    pub(super) fn used(&self, calls: u64) -> PluginUse {
+        PluginUse { time: self.stopwatch.counted(), calls, memory_bytes: self.limiter.granted() as u64 }
     }
 }
 

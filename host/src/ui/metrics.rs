@@ -285,12 +285,14 @@ fn stages(metrics: &mut Metrics, model: &Model) {
 type OfOperator = (&'static str, &'static str, fn(&super::model::Operator) -> f64);
 
 const OF_OPERATOR: [OfOperator; 2] = [
-    ("millstream_operator_sampled_rows_total", "The rows of tasks on which each operator was timed.", |operator| {
+    ("millstream_operator_sampled_rows_total", "The rows that tasks read while each operator was timed.", |operator| {
         operator.sampled_rows as f64
     }),
-    ("millstream_operator_sampled_seconds_total", "The time of each operator on these rows.", |operator| {
-        operator.sampled_us / 1e6
-    }),
+    (
+        "millstream_operator_sampled_seconds_total",
+        "The time of each operator while tasks read these rows.",
+        |operator| operator.sampled_us / 1e6,
+    ),
 ];
 
 fn state(metrics: &mut Metrics, model: &Model, status: &Status, operators: &[OperatorState]) {

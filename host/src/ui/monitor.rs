@@ -197,13 +197,11 @@ pub(super) fn health(model: &Model, status: &Status) -> Health {
     for (run, stage) in last().flat_map(|batch| batch.stages.iter().map(move |stage| (batch.run, stage))) {
         *stages_us.entry((run, stage.stage)).or_default() += stage.duration_us;
     }
-    let mut parts_us: BTreeMap<String, u64> = BTreeMap::new();
+    // By run, and by node: several operators may have the same label.
+    let mut parts_us: BTreeMap<(u32, (u32, String)), u64> = BTreeMap::new();
     for ((run, number), us) in stages_us {
-        match model.stages.find(run, number) {
-            Some(stage) => {
-                stage.parts(us).into_iter().for_each(|(label, us)| *parts_us.entry(label).or_default() += us);
-            }
-            None => *parts_us.entry(format!("stage {number}")).or_default() += us,
+        for (part, us) in model.stages.find(run, number).map(|stage| stage.parts(us)).unwrap_or_default() {
+            *parts_us.entry((run, part)).or_default() += us;
         }
     }
     let failing = status.checkpoint.iter().flat_map(|checkpoint| checkpoint.failing.values());
@@ -216,7 +214,7 @@ pub(super) fn health(model: &Model, status: &Status) -> Health {
         last_us: last().map(|batch| (batch.scheduling_us.unwrap_or(0), batch.processing_us.unwrap_or(0))).collect(),
         failed: last().filter(|batch| batch.failed().next().is_some()).count(),
         all_us: last().flat_map(|batch| &batch.stages).map(|stage| stage.duration_us).sum(),
-        parts_us: parts_us.into_iter().collect(),
+        parts_us: parts_us.into_iter().map(|((_, (_, label)), us)| (label, us)).collect(),
         away: if status.state == RunState::Running {
             away.map(|receiver| receiver.name.clone()).collect()
         } else {

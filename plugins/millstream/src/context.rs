@@ -118,10 +118,10 @@ impl StreamingContext {
     /// ```
     /// use millstream::{seconds, testing};
     /// let job = testing::Job::new(|ctx| {
-    ///     let per_minute = 60 / ctx.batch_interval().as_secs();
-    ///     ctx.text_stream("lines").count().map(move |lines| lines * per_minute).print();
+    ///     let minutes = ctx.batch_interval().as_secs_f64() / 60.0;
+    ///     ctx.text_stream("lines").count().map(move |lines| (lines as f64 / minutes) as u64).print();
     /// });
-    /// assert_eq!(job.batch_interval(seconds(5)).batch("lines", ["a", "b"]).run()[0].rows, ["24"]);
+    /// assert_eq!(job.batch_interval(seconds(15)).batch("lines", ["a", "b"]).run()[0].rows, ["8"]);
     /// ```
     pub fn batch_interval(&self) -> Duration {
         runtime::batch_interval()

@@ -144,8 +144,9 @@ impl<T: Record, C: Chain<Out = T>, K> Flow<T, C, K> {
     {
         let sum: f64 = weights.iter().sum();
         if weights.iter().any(|weight| *weight < 0.0) || !(sum > 0.0 && sum.is_finite()) {
-            self.graph
-                .invalid(format!("random_split({weights:?}, ..) needs weights that are not negative and not all zero"));
+            self.graph.invalid(format!(
+                "random_split({weights:?}, ..) needs finite weights that are not negative and not all zero"
+            ));
         }
         // The last part ends at 1, whatever the sums are rounded to.
         let last = weights.iter().rposition(|weight| *weight > 0.0);

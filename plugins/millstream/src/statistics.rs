@@ -63,9 +63,9 @@ pub struct Stats {
     pub mean: f64,
     /// The sum of the squares of the distances to the mean.
     pub squares: f64,
-    /// The smallest number. Infinity if there are no numbers.
+    /// The smallest number. NaN only if all numbers are NaN, and infinity if there are no numbers.
     pub min: f64,
-    /// The largest number. Negative infinity if there are no numbers.
+    /// The largest number. NaN only if all numbers are NaN, and negative infinity if there are no numbers.
     pub max: f64,
 }
 

@@ -362,9 +362,10 @@ mod tests {
         let plain = run(&MAP_SIDE, false, 0, input());
         assert!(take_trace().is_empty());
         assert_eq!(run(&MAP_SIDE, true, 0, input()), plain);
-        let first_line = [(1, 0), (2, 0), (3, 0), (2, 0), (3, 0)];
-        let others = [(1, 1), (2, 1), (3, 1), (1, 2), (2, 2), (3, 2)];
-        assert_eq!(take_trace(), [first_line.as_slice(), &others].concat());
+        // An operator goes on after later operators have seen a value.
+        let word = |line| [(2, line), (3, line), (2, line), (1, line)];
+        let lines = [[(1, 0)].as_slice(), &word(0), &word(0), &[(1, 1)], &word(1), &[(1, 2)], &word(2)];
+        assert_eq!(take_trace(), lines.concat());
         let reduced = run(&[(3, "reduce")], true, 3, plain);
         assert_eq!(take_trace(), [(3, 0), (3, 1), (3, 2)]);
         assert_eq!(reduced[0].rows, 3);

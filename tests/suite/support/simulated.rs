@@ -163,6 +163,12 @@ impl Job {
         self
     }
 
+    /// Times the operators of each stage whenever the clock has moved on.
+    #[must_use]
+    pub fn with_samples(self) -> Self {
+        self.with_tables("\n[ui]\naddress = \"127.0.0.1:1\"\nsample_interval = \"1ms\"\n")
+    }
+
     /// The same job at another parallelism.
     #[must_use]
     pub fn with_parallelism(mut self, parallelism: u32) -> Self {

@@ -40,7 +40,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         ],
     ),
     ("variables", &["lock", "shown", "time", "data", "env", "memory", "listener", "block"]),
-    ("plugin", &["shown", "error", "time", "ids", "data", "env", "memory", "graph", "block", "variables"]),
+    ("plugin", &["shown", "error", "time", "ids", "data", "env", "memory", "listener", "graph", "block", "variables"]),
     (
         "receiver",
         &[

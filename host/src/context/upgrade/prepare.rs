@@ -104,6 +104,8 @@ impl Upgrade {
         let job = &self.shared.job;
         let more = [lock(&job.set).as_slice(), &self.options.set].concat();
         let mut settings = config::load_again(read_job_file(&job.env, &job.settings.job.file)?, old, &more)?;
+        // The job may have a page that its file does not name.
+        settings.ui.address = job.settings.ui.address;
         if let Some(plugin) = &self.options.plugin {
             settings.job.plugin.clone_from(plugin);
         }

@@ -272,3 +272,30 @@ fn members_of_an_absent_struct_need_no_values() {
     let fault = from_columns(&wanted, &column([true, false, true], [Some(1), None, None])).unwrap_err();
     assert_eq!(told(&fault), "2 a.b.c: expected i64, found no value");
 }
+
+/// Arrow's lists of a fixed size have items also in rows without a list.
+#[test]
+fn items_of_an_absent_list_need_no_values() {
+    use arrow::array::FixedSizeListArray;
+    let items = Arc::new(Int64Array::from(vec![Some(1), Some(2), None, None, Some(5), Some(6)]));
+    let field = Arc::new(Field::new("item", DataType::Int64, true));
+    let lists = |items| -> ArrayRef {
+        let nulls = NullBuffer::from(vec![true, false, true]);
+        Arc::new(FixedSizeListArray::try_new(field.clone(), 2, items, Some(nulls)).unwrap())
+    };
+    let wanted = ty(&[("", "?list", 1), ("", "i64", 0)]);
+    let rows = from_columns(&wanted, &batch(vec![("value", lists(items))])).unwrap();
+    assert_eq!(shown(&wanted, &rows), ["[1,2]", "null", "[5,6]"]);
+    let one_missing = Arc::new(Int64Array::from(vec![Some(1), Some(2), None, None, Some(5), None]));
+    let fault = from_columns(&wanted, &batch(vec![("value", lists(one_missing))])).unwrap_err();
+    assert_eq!(told(&fault), "2 value.item: expected i64, found no value");
+    // A column without values is that of any type.
+    let nothing: ArrayRef = Arc::new(arrow::array::NullArray::new(2));
+    for wanted in
+        [ty(&[("", "?list", 1), ("", "i64", 0)]), ty(&[("", "struct", 1), ("value", "?struct", 1), ("a", "i64", 0)])]
+    {
+        let rows = from_columns(&wanted, &batch(vec![("value", nothing.clone())])).unwrap();
+        assert_eq!(rows.num_rows(), 2);
+        assert!(shown(&wanted, &rows)[0].contains("null"));
+    }
+}

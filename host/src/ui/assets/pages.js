@@ -229,7 +229,8 @@ export const graph = (job, view) => {
       stageOf.set(operator.node, of.add(stage.stage));
       // An operator whose time is not known has the time of its stage.
       const part = operator.share === null ? 1 : operator.share * stage.plugin_part;
-      if (all > 0) shares.set(operator.node, (operator.share === null ? 0 : shares.get(operator.node) || 0) + (stage.recent_ms / all) * part);
+      const [before, own] = [shares.get(operator.node) || 0, (stage.recent_ms / all) * part];
+      if (all > 0) shares.set(operator.node, operator.share === null ? Math.max(before, own) : before + own);
     }
   }
   const timed = stages.flatMap((stage) => stage.operators.filter((operator) => operator.sampled_rows > 0).map((operator) => ({ stage, operator })));
@@ -264,8 +265,8 @@ export const graph = (job, view) => {
       ["Operator", ({ operator }) => operator.name || operator.kind, "text"], ["Kind", ({ operator }) => `${operator.role === "apply" ? "" : `${operator.role} of `}${operator.kind}`, "text"],
       ["Stage", ({ stage }) => stage.stage, "number"],
       ["Share of the stage in the plugin", ({ operator }) => meter(operator.share)],
-      ["Time a row", ({ operator }) => `${count((operator.sampled_ms * 1e6) / operator.sampled_rows)} ns`, "number"],
-      ["Timed on", ({ operator }) => things(operator.sampled_rows, "row", "rows"), "number"],
+      ["Time a row of the task", ({ operator }) => `${count((operator.sampled_ms * 1e6) / operator.sampled_rows)} ns`, "number"],
+      ["Rows of the samples", ({ operator }) => count(operator.sampled_rows), "number"],
     ], timed, "no operator was timed yet")),
     h("section", { class: "card" }, h("h2", {}, "Outputs"), table("Outputs", [
       ["Output", (output) => output.name], ["Description", (output) => output.description, "text"],

@@ -3,7 +3,7 @@
 //! Owns how much is kept: a bounded number of batches and of bytes, the newest. Names of sources, outputs and operators
 //! are kept once, and not with each batch.
 
-use crate::listener::{BatchInfo, OutputOperationInfo, StageInfo, TaskInfo};
+use crate::listener::{BatchInfo, OutputOperationInfo, StageInfo, TaskInfo, keep_tasks};
 use crate::time::{Duration, Time};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, VecDeque};
@@ -331,8 +331,11 @@ impl Batches {
                 failure: info.failure_reason.as_deref().map(kept),
             });
         }
-        let room = TASKS_MAX.saturating_sub(batch.tasks.len());
-        batch.tasks.extend(info.tasks.iter().take(room).map(|task| Task::of(info.stage_id.0, task)));
+        // Half of the room that is left: later stages have tasks, too.
+        let room = TASKS_MAX.saturating_sub(batch.tasks.len()).div_ceil(2);
+        let mut tasks: Vec<&TaskInfo> = info.tasks.iter().collect();
+        keep_tasks(&mut tasks, room);
+        batch.tasks.extend(tasks.into_iter().map(|task| Task::of(info.stage_id.0, task)));
     }
 
     /// A task of a batch failed and runs again.

@@ -19,7 +19,7 @@ pub(in crate::ui) struct Operator {
     pub(in crate::ui) name: Option<String>,
     pub(in crate::ui) kind: String,
     pub(in crate::ui) role: String,
-    /// The rows on which the operator was timed, and its time on them.
+    /// The rows that tasks read while the operator was timed, and its time meanwhile.
     #[serde(default)]
     pub(in crate::ui) sampled_rows: u64,
     #[serde(default)]
@@ -112,15 +112,19 @@ impl Stage {
         (all > 0.0).then(|| operator.sampled_us / all)
     }
 
-    /// Divides a time of the stage among its operators, with their labels. What the host takes is in no part. If the operators
-    /// were not timed yet, all is the part of the stage.
-    pub(in crate::ui) fn parts(&self, us: u64) -> Vec<(String, u64)> {
+    /// Divides a time of the stage among its operators, with their nodes and labels. What the host takes is in no part. If the
+    /// operators were not timed yet, all is the part of the last node of the stage, with the label of the stage.
+    pub(in crate::ui) fn parts(&self, us: u64) -> Vec<((u32, String), u64)> {
         let part = |operator: &Operator| {
             let part = us as f64 * self.plugin_part() * self.share(operator)?;
-            Some((operator.label().to_owned(), part as u64))
+            Some(((operator.node, operator.label().to_owned()), part as u64))
         };
         let parts: Option<Vec<_>> = self.operators.iter().map(part).collect();
-        parts.filter(|parts| !parts.is_empty()).unwrap_or_else(|| vec![(self.label(), us)])
+        let of_all = || {
+            let last = self.operators.last().map_or(self.output.node, |operator| operator.node);
+            vec![((last, self.label()), us)]
+        };
+        parts.filter(|parts| !parts.is_empty()).unwrap_or_else(of_all)
     }
 
     /// The part of the time of tasks that is spent in code of the plugin, from 0 to 1.

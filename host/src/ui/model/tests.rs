@@ -153,15 +153,15 @@ fn the_time_of_a_stage_is_divided_by_samples() {
     info.operators.push(second);
     hear(&mut model, &Event::StageCompleted(info));
     let known = |model: &Model| model.stages.find(0, 0).unwrap().clone();
-    assert_eq!(known(&model).parts(1000), [("parse".to_owned(), 500), ("map".to_owned(), 0)]);
+    assert_eq!(known(&model).parts(1000), [((4, "parse".to_owned()), 500), ((5, "map".to_owned()), 0)]);
     let mut other = self::model();
     hear(&mut other, &Event::StageCompleted(stage(2)));
     let other = known(&other);
-    assert_eq!((other.share(&other.operators[0]), other.parts(1000)), (None, vec![("parse".to_owned(), 1000)]));
+    assert_eq!((other.share(&other.operators[0]), other.parts(1000)), (None, vec![((4, "parse".to_owned()), 1000)]));
     for told in [sample(4, "apply", 50), sample(5, "apply", 10), sample(5, "reduce", 1000)] {
         hear(&mut model, &told);
     }
-    assert_eq!(known(&model).parts(1000), [("parse".to_owned(), 450), ("map".to_owned(), 50)]);
+    assert_eq!(known(&model).parts(1000), [((4, "parse".to_owned()), 450), ((5, "map".to_owned()), 50)]);
     assert_eq!(known(&model).operators[0].sampled_rows, 20);
 }
 

@@ -5,7 +5,7 @@
 
 use crate::data::key::hash;
 use crate::ids::RunId;
-use crate::listener::{BatchInfo, Event, OutputOperationInfo, QueuedListener, StageInfo};
+use crate::listener::{BatchInfo, Event, OutputOperationInfo, QueuedListener, StageInfo, TaskInfo, keep_tasks};
 use crate::lock::lock;
 use crate::time::{Duration, Time};
 use std::collections::VecDeque;
@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex};
 
 /// The most spans that wait for the collector.
 const SPANS_MAX: usize = 4096;
-/// The most tasks of a stage that become spans.
+/// The most tasks of a stage that become spans: those that failed and the slowest.
 const TASKS_MAX: usize = 64;
 
 /// A span of time in which something was done.
@@ -49,6 +49,16 @@ impl Waiting {
     fn add(&self, span: Span) {
         let mut spans = lock(&self.spans);
         if spans.0.len() >= SPANS_MAX {
+            spans.1 += 1;
+        } else {
+            spans.0.push_back(span);
+        }
+    }
+
+    /// Adds a span that may go without the others: such spans take at most half of the room.
+    fn add_detail(&self, span: Span) {
+        let mut spans = lock(&self.spans);
+        if spans.0.len() >= SPANS_MAX / 2 {
             spans.1 += 1;
         } else {
             spans.0.push_back(span);
@@ -149,13 +159,13 @@ impl Spans {
             failure: info.failure_reason.clone(),
         }
     }
-}
 
-impl Spans {
     /// The tasks of a stage; each is a part of the stage.
     fn tasks(&self, run: RunId, info: &StageInfo) -> impl Iterator<Item = Span> {
         let stage = self.id(run, info.batch_time, &format!("stage {}", info.stage_id));
-        info.tasks.iter().take(TASKS_MAX).map(move |task| Span {
+        let mut tasks: Vec<&TaskInfo> = info.tasks.iter().collect();
+        keep_tasks(&mut tasks, TASKS_MAX);
+        tasks.into_iter().map(move |task| Span {
             trace_id: self.trace_id(run, info.batch_time),
             id: self.id(run, info.batch_time, &format!("task {}/{}", info.stage_id, task.partition)),
             parent_id: Some(stage.clone()),
@@ -190,7 +200,7 @@ impl QueuedListener for Spans {
             }
             Event::StageCompleted(info) => {
                 self.waiting.add(self.stage(run, info));
-                self.tasks(run, info).for_each(|span| self.waiting.add(span));
+                self.tasks(run, info).for_each(|span| self.waiting.add_detail(span));
             }
             _ => {}
         }
