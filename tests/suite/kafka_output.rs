@@ -92,13 +92,19 @@ fn two_jobs_of_one_name_do_not_write_at_the_same_time() {
     let topic = broker.topic(1);
     // Both jobs write all that they have, though each takes the id away from the other.
     let jobs = [directory(broker, &topic, TRIES), directory(broker, &topic, TRIES)];
-    let hosts = jobs.each_ref().map(|job| Running::start(job.host(&["run", "job.toml", "--stop-when-idle"])));
-    for said in hosts.map(Running::finish) {
+    let queue: String = (0..20).map(|number| format!("[\"n{number}\"]\n")).collect();
+    jobs.iter().for_each(|job| job.write("queue.jsonl", &queue));
+    let start =
+        |job: &Directory| Running::start(job.host(&["run", "job.toml", "--stop-when-idle", "--quiet", "--json"]));
+    let mut first = start(&jobs[0]);
+    // A job of the same name that begins in the same interval counts as the same job.
+    first.wait_for_out("BatchCompleted");
+    for said in [first, start(&jobs[1])].map(Running::finish) {
         assert_eq!(said.code, Some(0), "{}", said.err);
     }
     let mut values = values(broker, &topic);
     values.sort();
-    assert_eq!(values.len(), 6, "{values:?}");
+    assert_eq!(values.len(), 40, "{values:?}");
     assert!(values.chunks(2).all(|pair| pair[0] == pair[1]), "{values:?}");
 }
 
@@ -131,7 +137,8 @@ impl Upgraded {
     fn kill_during(&mut self, args: &[&str], within_ms: u64) {
         let command = Running::start(self.directory.host(args));
         sleep(Duration::from_millis(self.numbers.below(within_ms)));
-        self.host.signal("KILL");
+        // The next host finds the directory in use until this one has ended.
+        self.host.signal_until_it_ends("KILL");
         drop(command.finish());
         let killed = std::mem::replace(&mut self.host, Self::start(&self.directory));
         drop(killed.finish());
