@@ -37,6 +37,9 @@ pub struct RecoveryPlan {
     pub restore: Vec<Time>,
     /// Batches that run again.
     pub rerun: Vec<Time>,
+    /// The first and the last of batches after `done` that do not run again: they had no work, or are never made. Windows of
+    /// batches that run again, and of later ones, read them as empty.
+    pub passed_over: Vec<(Time, Time)>,
     /// The first batch that was never made.
     pub next: Time,
     /// How many batches were missed: their times have passed.
@@ -96,9 +99,24 @@ pub fn plan(found: &Findings<'_>) -> Result<RecoveryPlan, PlanError> {
         return Err(PlanError::TooOld { done, forgotten: record.forgotten_before() });
     }
     let restore = if done > zero { times(after, done, batch_interval).collect() } else { Vec::new() };
+    let passed_over = between(done, &rerun, logged, batch_interval);
     let next = logged.next_multiple(batch_interval);
     let missed = if now < next { 0 } else { times_in(now.since(next), batch_interval).saturating_add(1) };
-    Ok(RecoveryPlan { zero, done, restore, rerun, next, missed })
+    Ok(RecoveryPlan { zero, done, restore, rerun, passed_over, next, missed })
+}
+
+/// The first and the last of the batches after `done` and up to `last` that are not among `batches`, which are in order.
+fn between(done: Time, batches: &[Time], last: Time, batch_interval: Duration) -> Vec<(Time, Time)> {
+    let mut before = done;
+    let mut gaps = Vec::new();
+    for batch in batches.iter().copied().chain([last + batch_interval]) {
+        let (first, through) = (before + batch_interval, batch - batch_interval);
+        if first <= through {
+            gaps.push((first, through));
+        }
+        before = batch.max(before);
+    }
+    gaps
 }
 
 /// Checks that the last batch of the checkpoint is in the log. Returns the last batch of the checkpoint and the last
@@ -219,6 +237,11 @@ mod tests {
         record.apply(&allocated(6));
         let plan = decide(&RunProgress::default(), &record, 1, 0, 0);
         assert_eq!((seconds(&plan.rerun), plan.next), (vec![2, 6], at(7)));
+        assert_eq!(plan.passed_over, [(at(3), at(5))]);
+        record.apply(&AllocationEvent::Gap { from_ms: 7000, through_ms: 7000 });
+        let plan = decide(&RunProgress::default(), &record, 1, 0, 0);
+        assert_eq!((seconds(&plan.rerun), plan.next), (vec![2, 6], at(8)));
+        assert_eq!(plan.passed_over, [(at(3), at(5)), (at(7), at(7))]);
     }
 
     #[test]

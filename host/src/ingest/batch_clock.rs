@@ -39,6 +39,8 @@ pub struct CatchUp {
     pub restore: Vec<Time>,
     /// The batches that run again, in order.
     pub rerun: Vec<Time>,
+    /// The first and the last of batches between and after these that had no work, in order.
+    pub passed_over: Vec<(Time, Time)>,
     /// The batches that are never made: the first and the last.
     pub left_out: Option<(Time, Time)>,
     /// Batches up to this time are late. A late batch without work completes without a job.
@@ -261,7 +263,8 @@ impl BatchClock {
     /// Sends the batches that a restart has to run again, in order. Returns false if no run takes batches any more.
     async fn catch_up(&mut self) -> bool {
         let interval = self.settings.interval;
-        let CatchUp { restore, rerun, left_out, .. } = self.settings.catch_up.clone();
+        let CatchUp { restore, rerun, passed_over, left_out, .. } = self.settings.catch_up.clone();
+        let mut passed_over = passed_over.into_iter().peekable();
         let unknown = restore.first().map_or(Time::default(), |first| *first - interval);
         for batch in restore {
             if !self.restore(batch, unknown).await {
@@ -272,6 +275,11 @@ impl BatchClock {
         while let Some((first, after)) = rest.split_first() {
             if self.is_stopped_now() {
                 return false;
+            }
+            while let Some((from, through)) = passed_over.next_if(|(from, _)| from < first) {
+                if !self.send_quiet(from, through, None).await {
+                    return false;
+                }
             }
             let follows =
                 |(at, batch): &(u32, &Time)| **batch == *first + interval * *at && self.is_known_quiet(**batch);
@@ -287,6 +295,11 @@ impl BatchClock {
                 return false;
             }
             rest = rest.get(quiet..).filter(|_| quiet > 0).unwrap_or(after);
+        }
+        for (from, through) in passed_over {
+            if !self.send_quiet(from, through, None).await {
+                return false;
+            }
         }
         if let Some((from, through)) = left_out {
             let durable = self.parts.tracker.leave_out(from, through).await;
