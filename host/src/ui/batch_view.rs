@@ -91,12 +91,9 @@ struct OutputView<'a> {
     failure: Option<&'a str>,
 }
 
+/// What a stage or a task has done, and in which time.
 #[derive(Serialize)]
-struct TaskView<'a> {
-    stage: u32,
-    partition: u32,
-    attempts: u32,
-    start_ms: u64,
+struct WorkView {
     duration_ms: f64,
     task_time_ms: f64,
     plugin_time_ms: f64,
@@ -104,6 +101,30 @@ struct TaskView<'a> {
     rows_written: u64,
     bytes_read: u64,
     bytes_written: u64,
+}
+
+impl From<&model::Work> for WorkView {
+    fn from(work: &model::Work) -> Self {
+        Self {
+            duration_ms: ms(work.duration_us),
+            task_time_ms: ms(work.task_time_us),
+            plugin_time_ms: ms(work.plugin_us),
+            rows_read: work.rows_read,
+            rows_written: work.rows_written,
+            bytes_read: work.bytes_read,
+            bytes_written: work.bytes_written,
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct TaskView<'a> {
+    stage: u32,
+    partition: u32,
+    attempts: u32,
+    start_ms: u64,
+    #[serde(flatten)]
+    work: WorkView,
     failure: Option<&'a str>,
 }
 
@@ -113,13 +134,8 @@ struct StageRunView<'a> {
     label: Option<String>,
     operators: Vec<OperatorView<'a>>,
     start_ms: u64,
-    duration_ms: f64,
-    task_time_ms: f64,
-    plugin_time_ms: f64,
-    rows_read: u64,
-    rows_written: u64,
-    bytes_read: u64,
-    bytes_written: u64,
+    #[serde(flatten)]
+    work: WorkView,
     shuffle_bytes: u64,
     tasks: u32,
     failure: Option<&'a str>,
@@ -213,13 +229,7 @@ fn task(told: &model::Task) -> TaskView<'_> {
         partition: told.partition,
         attempts: told.attempts,
         start_ms: told.start_ms,
-        duration_ms: ms(told.duration_us),
-        task_time_ms: ms(told.task_time_us),
-        plugin_time_ms: ms(told.plugin_us),
-        rows_read: told.rows_read,
-        rows_written: told.rows_written,
-        bytes_read: told.bytes_read,
-        bytes_written: told.bytes_written,
+        work: (&told.work).into(),
         failure: told.failure.as_deref(),
     }
 }
@@ -231,13 +241,7 @@ fn stage_run<'a>(model: &'a Model, run: u32, told: &'a model::StageRun) -> Stage
         label: stage.map(Stage::label),
         operators: stage.map(operators).unwrap_or_default(),
         start_ms: told.start_ms,
-        duration_ms: ms(told.duration_us),
-        task_time_ms: ms(told.task_time_us),
-        plugin_time_ms: ms(told.plugin_us),
-        rows_read: told.rows_read,
-        rows_written: told.rows_written,
-        bytes_read: told.bytes_read,
-        bytes_written: told.bytes_written,
+        work: (&told.work).into(),
         shuffle_bytes: told.shuffle_bytes,
         tasks: told.tasks,
         failure: told.failure.as_deref(),

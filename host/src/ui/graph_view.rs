@@ -87,9 +87,9 @@ pub(super) fn graph<'a>(model: &'a Model, graph: &'a Value) -> GraphView<'a> {
             plugin_calls: stage.plugin_calls,
             plugin_memory_bytes: stage.plugin_memory_bytes,
             shuffle_bytes: stage.shuffle_bytes,
-            recent_ms: ms(recent().map(|told| told.duration_us).sum()),
-            rows_read_per_second: rate(recent().map(|told| told.rows_read).sum()),
-            rows_written_per_second: rate(recent().map(|told| told.rows_written).sum()),
+            recent_ms: ms(recent().map(|told| told.work.duration_us).sum()),
+            rows_read_per_second: rate(recent().map(|told| told.work.rows_read).sum()),
+            rows_written_per_second: rate(recent().map(|told| told.work.rows_written).sum()),
         }
     };
     let output = |(id, output): (&usize, &'a super::model::OutputName)| OutputView {

@@ -195,7 +195,7 @@ pub(super) fn health(model: &Model, status: &Status) -> Health {
     let last = || model.batches.done().take(JUDGED);
     let mut stages_us: BTreeMap<(u32, u32), u64> = BTreeMap::new();
     for (run, stage) in last().flat_map(|batch| batch.stages.iter().map(move |stage| (batch.run, stage))) {
-        *stages_us.entry((run, stage.stage)).or_default() += stage.duration_us;
+        *stages_us.entry((run, stage.stage)).or_default() += stage.work.duration_us;
     }
     // By run, and by node: several operators may have the same label.
     let mut parts_us: BTreeMap<(u32, (u32, String)), u64> = BTreeMap::new();
@@ -213,7 +213,7 @@ pub(super) fn health(model: &Model, status: &Status) -> Health {
         waiting: status.pending,
         last_us: last().map(|batch| (batch.scheduling_us.unwrap_or(0), batch.processing_us.unwrap_or(0))).collect(),
         failed: last().filter(|batch| batch.failed().next().is_some()).count(),
-        all_us: last().flat_map(|batch| &batch.stages).map(|stage| stage.duration_us).sum(),
+        all_us: last().flat_map(|batch| &batch.stages).map(|stage| stage.work.duration_us).sum(),
         parts_us: parts_us.into_iter().map(|((_, (_, label)), us)| (label, us)).collect(),
         away: if status.state == RunState::Running {
             away.map(|receiver| receiver.name.clone()).collect()

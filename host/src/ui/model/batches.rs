@@ -43,6 +43,21 @@ pub(in crate::ui) struct Output {
     pub(in crate::ui) failure: Option<Box<str>>,
 }
 
+/// What a stage or a task has done, and in which time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(in crate::ui) struct Work {
+    pub(in crate::ui) duration_us: u64,
+    /// The time of all attempts at all tasks.
+    pub(in crate::ui) task_time_us: u64,
+    /// The part of it in code of the plugin.
+    pub(in crate::ui) plugin_us: u64,
+    pub(in crate::ui) rows_read: u64,
+    pub(in crate::ui) rows_written: u64,
+    pub(in crate::ui) bytes_read: u64,
+    pub(in crate::ui) bytes_written: u64,
+}
+
 /// A task of a batch.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::ui) struct Task {
@@ -50,13 +65,8 @@ pub(in crate::ui) struct Task {
     pub(in crate::ui) partition: u32,
     pub(in crate::ui) attempts: u32,
     pub(in crate::ui) start_ms: u64,
-    pub(in crate::ui) duration_us: u64,
-    pub(in crate::ui) task_time_us: u64,
-    pub(in crate::ui) plugin_us: u64,
-    pub(in crate::ui) rows_read: u64,
-    pub(in crate::ui) rows_written: u64,
-    pub(in crate::ui) bytes_read: u64,
-    pub(in crate::ui) bytes_written: u64,
+    #[serde(flatten)]
+    pub(in crate::ui) work: Work,
     pub(in crate::ui) failure: Option<Box<str>>,
 }
 
@@ -67,13 +77,15 @@ impl Task {
             partition: info.partition,
             attempts: info.attempts,
             start_ms: info.start_time.as_ms(),
-            duration_us: us(info.duration),
-            task_time_us: us(info.task_time),
-            plugin_us: us(info.plugin.time),
-            rows_read: info.rows_read,
-            rows_written: info.rows_written,
-            bytes_read: info.bytes_read,
-            bytes_written: info.bytes_written,
+            work: Work {
+                duration_us: us(info.duration),
+                task_time_us: us(info.task_time),
+                plugin_us: us(info.plugin.time),
+                rows_read: info.rows_read,
+                rows_written: info.rows_written,
+                bytes_read: info.bytes_read,
+                bytes_written: info.bytes_written,
+            },
             failure: info.failure_reason.as_deref().map(kept),
         }
     }
@@ -84,17 +96,8 @@ impl Task {
 pub(in crate::ui) struct StageRun {
     pub(in crate::ui) stage: u32,
     pub(in crate::ui) start_ms: u64,
-    pub(in crate::ui) duration_us: u64,
-    pub(in crate::ui) task_time_us: u64,
-    /// The part of it in code of the plugin.
-    #[serde(default)]
-    pub(in crate::ui) plugin_us: u64,
-    pub(in crate::ui) rows_read: u64,
-    pub(in crate::ui) rows_written: u64,
-    #[serde(default)]
-    pub(in crate::ui) bytes_read: u64,
-    #[serde(default)]
-    pub(in crate::ui) bytes_written: u64,
+    #[serde(flatten)]
+    pub(in crate::ui) work: Work,
     pub(in crate::ui) shuffle_bytes: u64,
     pub(in crate::ui) tasks: u32,
     pub(in crate::ui) failure: Option<Box<str>>,
@@ -319,13 +322,15 @@ impl Batches {
             batch.stages.push(StageRun {
                 stage: info.stage_id.0,
                 start_ms: info.submission_time.as_ms(),
-                duration_us: us(info.duration),
-                task_time_us: us(info.task_time),
-                plugin_us: us(info.plugin.time),
-                rows_read: info.rows_read(),
-                rows_written: info.output.rows,
-                bytes_read: info.bytes_read,
-                bytes_written: info.bytes_written,
+                work: Work {
+                    duration_us: us(info.duration),
+                    task_time_us: us(info.task_time),
+                    plugin_us: us(info.plugin.time),
+                    rows_read: info.rows_read(),
+                    rows_written: info.output.rows,
+                    bytes_read: info.bytes_read,
+                    bytes_written: info.bytes_written,
+                },
                 shuffle_bytes: info.shuffle_bytes_written,
                 tasks: info.num_tasks,
                 failure: info.failure_reason.as_deref().map(kept),

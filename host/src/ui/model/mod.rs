@@ -10,7 +10,7 @@ mod notes;
 mod saved;
 mod stages;
 
-pub(super) use batches::{Batch, BatchStatus, Batches, Input, Output, StageRun, Task, ms};
+pub(super) use batches::{Batch, BatchStatus, Batches, Input, Output, StageRun, Task, Work, ms};
 pub(super) use histogram::{BOUNDS_US, Histogram};
 pub(super) use history::{History, Slot, Spans};
 pub(super) use notes::{Level, Note, Notes};

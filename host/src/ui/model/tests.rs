@@ -132,9 +132,9 @@ fn a_batch_is_shown_from_its_submission_to_its_end() {
     let known = model.stages.find(0, 0).unwrap();
     assert_eq!((known.label().as_str(), known.rows_read(), known.output.rows, known.retries), ("parse", 5, 9, 1));
     assert_eq!((known.plugin_us, known.plugin_calls, known.plugin_memory_bytes), (3000, 8, 1001));
-    assert_eq!(found.stages[0].plugin_us, 3000);
+    assert_eq!(found.stages[0].work.plugin_us, 3000);
     let tasks: Vec<_> =
-        found.tasks.iter().map(|task| (task.stage, task.partition, task.attempts, task.plugin_us)).collect();
+        found.tasks.iter().map(|task| (task.stage, task.partition, task.attempts, task.work.plugin_us)).collect();
     assert_eq!(tasks, [(0, 0, 1, 1500), (0, 1, 2, 1500)]);
     assert_eq!((found.outputs[0].driver_us, model.outputs[&0].driver_us), (2000, 2000));
     assert_eq!((model.totals.batches_done, model.totals.batches_failed, model.totals.records_processed), (1, 1, 4));
