@@ -227,6 +227,34 @@ fn missed_batches_are_made_up_for() {
     }
 }
 
+/// A host that dies while it makes late batches may have recorded that batches without work are passed over, and not have run
+/// those before. Windows of batches after them read them as empty.
+#[test]
+fn batches_that_were_passed_over_are_empty_for_later_windows() {
+    let mut job = files_job(38);
+    // Lines, nothing for longer than windows reach, and lines again.
+    job.appearing.retain(|(_, modified, ..)| {
+        let batch = (modified.as_ms() - SECOND_0) / 1000;
+        batch < 4 || batch > 20
+    });
+    job.catch_up = CatchUpMode::Limited;
+    job.stop_after = None;
+    job.stop_at = vec![Time::from_ms(SECOND_0 + 60_100)];
+    let plain = job.run();
+    job.pause = Some(Duration::from_secs(25));
+    job.stop_at = vec![Time::from_ms(SECOND_0 + 120_100)];
+    let mut passed = 0;
+    let deaths = (1..=3).map(Death::AfterBatch).chain((1..=40).map(|write| Death::AtWrite { write, seed: write }));
+    for death in deaths {
+        let outcome = job.run_through(&[Death::AfterBatch(1), death, Death::AfterBatch(1)]);
+        assert_eq!(outcome.result, Ok(()), "{death:?}");
+        assert_same(&outcome, &plain, &format!("{death:?}"));
+        let told = outcome.log.iter().filter(|line| line.contains("BatchesWithoutData")).count();
+        passed += usize::from(told > 1);
+    }
+    assert!(passed > 0, "nothing was passed over before a death");
+}
+
 /// Late batches count as other batches do: a run that stops after a number of batches makes no more late batches.
 #[test]
 fn late_batches_are_counted() {
