@@ -235,7 +235,7 @@ fn batches_that_were_passed_over_are_empty_for_later_windows() {
     // Lines, nothing for longer than windows reach, and lines again.
     job.appearing.retain(|(_, modified, ..)| {
         let batch = (modified.as_ms() - SECOND_0) / 1000;
-        batch < 4 || batch > 20
+        !(4..=20).contains(&batch)
     });
     job.catch_up = CatchUpMode::Limited;
     job.stop_after = None;
