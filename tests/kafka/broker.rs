@@ -169,10 +169,19 @@ impl Broker {
 
     /// Makes a topic, and waits until it can be used.
     pub fn make_topic(&self, name: &str, partitions: i32, replicas: i32) {
-        let topic = NewTopic::new(name, partitions, TopicReplication::Fixed(replicas));
+        self.make(NewTopic::new(name, partitions, TopicReplication::Fixed(replicas)));
+    }
+
+    /// Makes a topic whose messages have the time at which the broker stored them, whatever their producer says.
+    pub fn make_topic_of_stored_times(&self, name: &str, partitions: i32) {
+        let topic = NewTopic::new(name, partitions, TopicReplication::Fixed(1));
+        self.make(topic.set("message.timestamp.type", "LogAppendTime"));
+    }
+
+    fn make(&self, topic: NewTopic<'_>) {
         let made = block_on(self.admin().create_topics([&topic], &AdminOptions::new()));
         made.expect("the broker answers").into_iter().for_each(|made| drop(made.expect("the topic can be made")));
-        self.wait_for_partitions(name, partitions);
+        self.wait_for_partitions(topic.name, topic.num_partitions);
     }
 
     /// Gives a topic more partitions: `partitions` in all.

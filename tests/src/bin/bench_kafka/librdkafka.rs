@@ -40,10 +40,16 @@ fn copy_all(
     config
         .set("group.id", format!("loop {to}"))
         .set("enable.auto.commit", "false")
-        .set("isolation.level", "read_committed");
+        .set("isolation.level", "read_committed")
+        .set("fetch.wait.max.ms", "50")
+        .set("fetch.queue.backoff.ms", "5");
     let consumer: BaseConsumer = config.create()?;
     let mut config = broker.config();
-    config.set("enable.idempotence", "true").set("delivery.report.only.error", "true");
+    config
+        .set("enable.idempotence", "true")
+        .set("delivery.report.only.error", "true")
+        .set("queue.buffering.max.messages", "10000000")
+        .set("queue.buffering.max.kbytes", "32768");
     if transactions.is_some() {
         config.set("transactional.id", format!("loop {to}"));
     }

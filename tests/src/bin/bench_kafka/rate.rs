@@ -54,12 +54,12 @@ fn round_of(broker: &Broker, directory: &Path, options: &Options, round: u64) ->
     let interval = Duration::from_millis(options.interval_ms);
     for delivery in DELIVERIES {
         let to = format!("loop-{delivery}-{round}");
-        broker.make_topic(&to, PARTITIONS, 1);
+        broker.make_topic_of_stored_times(&to, PARTITIONS);
         let transactions = (delivery == "transactional").then_some(interval);
         librdkafka::copy(broker, ("in", &to), options.records, transactions)?;
         rates.push((format!("librdkafka, {delivery}"), rate(broker, &to, options.records)));
         let to = format!("host-{delivery}-{round}");
-        broker.make_topic(&to, PARTITIONS, 1);
+        broker.make_topic_of_stored_times(&to, PARTITIONS);
         let mut host = job::start(broker, directory, ("in", &to), delivery, options.interval_ms)?;
         let mut copied = 0;
         while copied < options.records {
@@ -71,7 +71,7 @@ fn round_of(broker: &Broker, directory: &Path, options: &Options, round: u64) ->
         rates.push((format!("host, {delivery}"), rate(broker, &to, options.records)));
     }
     let to = format!("streams-{round}");
-    broker.make_topic(&to, PARTITIONS, 1);
+    broker.make_topic_of_stored_times(&to, PARTITIONS);
     if let Some(streams) = Streams::start(broker, directory, ("in", &to), options.interval_ms)? {
         while broker.end_of(&to) < options.records {
             pause(LOOK);
