@@ -7,6 +7,7 @@ mod metrics;
 
 use super::support::binary::{Directory, Running};
 use millstream_tests::http_client::{asks, get, post};
+use millstream_tests::programs;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -166,6 +167,50 @@ fn operators_are_timed_on_samples() {
     assert_eq!(status, 200);
     let samples = metrics.lines().filter(|line| line.starts_with("millstream_operator_sampled_rows_total{"));
     assert_eq!(samples.count(), timed.len(), "{metrics}");
+}
+
+#[test]
+fn nothing_is_timed_if_nobody_wants_that() {
+    let job = Job::start(Directory::with_job("network_word_count"), &["--set", "ui.sample_interval=0s"]);
+    let graph =
+        job.json_when("/api/millstream/v1/graph", |view| view["stages"].as_array().is_some_and(|all| all.len() == 2));
+    for operator in
+        graph["stages"].as_array().into_iter().flatten().filter_map(|stage| stage["operators"].as_array()).flatten()
+    {
+        assert_eq!((&operator["share"], &operator["sampled_rows"]), (&Value::Null, &json!(0)), "{operator}");
+    }
+    assert!(!job.stopped().iter().any(|event| event["event"] == "OperatorsSampled"));
+}
+
+/// The job file names no page: the new run of an upgrade knows of the page all the same.
+#[test]
+fn operators_of_a_new_plugin_are_timed_too() {
+    let directory = Directory::with_job("network_word_count");
+    let text = std::fs::read_to_string(directory.path("job.toml")).expect("the job file is there");
+    let text = text.replace("type = \"queue\"\npath = \"queue.jsonl\"\n", "type = \"log-file\"\npath = \"app.log\"\n");
+    // Long enough for a machine on which other tests run: a job that falls behind is not upgraded.
+    let text = text.replace("\"20ms\"", "\"200ms\"\ncheckpoint = \"checkpoint\"");
+    directory.write("job.toml", text);
+    directory.write("app.log", "");
+    // An additional section, which means nothing, makes it another component.
+    directory.write("next.wasm", [&*programs::plugin("network_word_count"), &[0, 3, 1, b'v', 1]].concat());
+    let mut job = Job::start(directory, &[]);
+    job.host.wait_for_err("BatchCompleted");
+    job.host.wait_for_socket(&job.directory);
+    for command in
+        [["upgrade", "job.toml", "--plugin", "next.wasm", "--batches", "1"].as_slice(), &["upgrade", "commit"]]
+    {
+        let said = job.directory.run(command);
+        assert_eq!(said.code, Some(0), "{}", said.err);
+    }
+    let log = job.directory.path("app.log");
+    let is_timed = |stage: &Value| stage["run_id"] != 0 && number(&stage["operators"][0]["sampled_rows"]) > 0.0;
+    job.json_when("/api/millstream/v1/graph", |view| {
+        let lines = std::fs::OpenOptions::new().append(true).open(&log).and_then(|mut file| file.write_all(b"a b\n"));
+        lines.expect("the log can be written");
+        view["stages"].as_array().is_some_and(|all| all.iter().any(is_timed))
+    });
+    job.stopped();
 }
 
 /// S14.01: Spark's REST interface, with Spark's paths, fields and units.
