@@ -1,5 +1,6 @@
 //! A loop of librdkafka that reads one topic and writes another.
 
+use host::env::PRODUCER_QUEUE_BYTES;
 use millstream_tests::kafka_broker::Broker;
 use rdkafka::bindings::rd_kafka_flush;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
@@ -41,6 +42,7 @@ fn copy_all(
         .set("group.id", format!("loop {to}"))
         .set("enable.auto.commit", "false")
         .set("isolation.level", "read_committed")
+        // The host's values: with the library's own, the loop fetches nothing for up to a second after its queue was full.
         .set("fetch.wait.max.ms", "50")
         .set("fetch.queue.backoff.ms", "5");
     let consumer: BaseConsumer = config.create()?;
@@ -49,7 +51,7 @@ fn copy_all(
         .set("enable.idempotence", "true")
         .set("delivery.report.only.error", "true")
         .set("queue.buffering.max.messages", "10000000")
-        .set("queue.buffering.max.kbytes", "32768");
+        .set("queue.buffering.max.kbytes", (PRODUCER_QUEUE_BYTES >> 10).to_string());
     if transactions.is_some() {
         config.set("transactional.id", format!("loop {to}"));
     }

@@ -10,8 +10,9 @@
 //! * `rate`: `--records` records of 100 bytes wait in a topic of two partitions. Each round copies them in several ways, one
 //!   after the other: a loop of librdkafka in this program, the host, and Kafka Streams, each with transactions every
 //!   `--interval-ms`, and the first two also without. The rate of a way follows from the times at which the broker stored the
-//!   messages, from the first tenth to the last one, so that nothing is measured of its start. The loop and the host give
-//!   librdkafka the same settings. Prints the rates, and the ratios within each round.
+//!   messages, from the first tenth to the last one, so that nothing is measured of its start. The loop
+//!   has the host's waits and sizes for fetching and queueing, and the defaults of librdkafka otherwise. Unlike the host, the loop
+//!   checks no checksums and does not ask where partitions end. Prints the rates, and the ratios within each round.
 //! * `latency`: a producer sends 1000 records a second for `--seconds`, at batch intervals of 1 and 10 ms. Prints the quantiles
 //!   of the time from sending a record to seeing it in the other topic.
 
